@@ -1,0 +1,101 @@
+"""The models that have a name: what builds each one, its paper, its input and its packaged weights."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from torch import nn
+
+from coedge_ros.errors import ModelError
+from coedge_ros.graph.example_data import MOBILENET_V2_IMAGENET, PackageFile
+from coedge_ros.graph.zoo import alexnet, googlenet, mobilenet, resnet
+
+TASKS = ("classification", "segmentation", "features", "detection", "super_resolution")
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True, slots=True)
+class ZooEntry:
+    """One model of the zoo.
+
+    Attributes
+    ----------
+    name
+        What the user writes.
+    factory
+        Builds the module, with random weights; takes normalised float32 (N, 3, H, W). Further keyword arguments,
+        such as ``classes``, have defaults.
+    paper
+        Where the architecture is defined.
+    input_size
+        (H, W) in pixels that the paper or the packaged weights use.
+    fixed_input
+        True where the head flattens a map, so that no other H x W is possible.
+    mean, std
+        Per channel, red green blue, of pixels divided by 255: ``(pixel / 255 - mean) / std`` goes into the module.
+    classes
+        Number of scores per answer (or per pixel); 0 where the answer is not scores.
+    weights
+        Trained weights that a package carries, or None.
+    task
+        One of `TASKS`.
+    """
+
+    name: str
+    factory: Callable[..., nn.Module]
+    paper: str
+    input_size: tuple[int, int] = (224, 224)
+    fixed_input: bool = False
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+    classes: int = 1000
+    weights: PackageFile | None = None
+    task: str = "classification"
+
+    def __post_init__(self) -> None:
+        assert self.task in TASKS, self.task
+        assert min(self.input_size) > 0 and min(self.std) > 0, self
+
+    def __str__(self) -> str:
+        height, width = self.input_size
+        size = f"{height}x{width}{' only' if self.fixed_input else ''}"
+        return f"{self.name} ({self.task}, {size}{', ImageNet weights' if self.weights else ''}): {self.paper}"
+
+
+_ENTRIES = (
+    ZooEntry("alexnet", alexnet.alexnet, "Krizhevsky et al. 2012", fixed_input=True),
+    ZooEntry("vgg_f", alexnet.vgg_f, "Chatfield et al. 2014, CNN-F", fixed_input=True),
+    ZooEntry("googlenet", googlenet.googlenet, "Szegedy et al. 2015"),
+    ZooEntry("mobilenet_v1", mobilenet.mobilenet_v1, "Howard et al. 2017"),
+    ZooEntry("mobilenet_v2", mobilenet.mobilenet_v2, "Sandler et al. 2018", weights=MOBILENET_V2_IMAGENET),
+    ZooEntry("resnet18", resnet.resnet18, "He et al. 2016"),
+    ZooEntry("resnet50", resnet.resnet50, "He et al. 2016"),
+    ZooEntry("resnext50_32x4d", resnet.resnext50_32x4d, "Xie et al. 2017"),
+    ZooEntry("wide_resnet50_2", resnet.wide_resnet50_2, "Zagoruyko, Komodakis 2016"),
+)
+_BY_NAME = {entry.name: entry for entry in _ENTRIES}
+
+
+def zoo_names() -> tuple[str, ...]:
+    """Return the names of all models of the zoo, in the order of the table."""
+    return tuple(_BY_NAME)
+
+
+def zoo_entry(name: str) -> ZooEntry:
+    """Return the model called `name`.
+
+    Raises
+    ------
+    ModelError
+        If there is none; the message lists near matches, or all names.
+    """
+    if name in _BY_NAME:
+        return _BY_NAME[name]
+    near = difflib.get_close_matches(name.lower().replace("-", "_"), _BY_NAME, n=4, cutoff=0.5)
+    hint = f"did you mean {', '.join(near)}?" if near else f"known models: {', '.join(_BY_NAME)}"
+    raise ModelError(
+        f"no model is called {name!r}: {hint} (a model of your own is written package.module:factory or file.pt2)"
+    )
