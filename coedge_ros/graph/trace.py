@@ -1,0 +1,200 @@
+"""From a torch module to nodes: `torch.export` at a fixed input size."""
+
+from __future__ import annotations
+
+import operator
+import warnings
+from collections.abc import Sequence
+
+import torch
+from torch import nn
+from torch.utils import _pytree as pytree
+
+from coedge_ros.errors import ModelError
+from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref
+from coedge_ros.graph.simplify import simplify
+
+INPUT = "frame"
+
+
+class PixelInput(nn.Module):
+    """A model that starts from uint8 pixels: normalisation is the graph's first operator, on the worker.
+
+    Parameters
+    ----------
+    model : nn.Module
+        Takes normalised float32 `(1, 3, H, W)`.
+    mean, std : sequence of float
+        Per channel, for pixels scaled to [0, 1].
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        mean: Sequence[float] = (0, 0, 0),
+        std: Sequence[float] = (1, 1, 1),
+    ):
+        super().__init__()
+        self.model = model
+        # x / 255 / std - mean / std as one multiplication and one addition per pixel
+        std_ = torch.tensor(std, dtype=torch.float64)
+        self.register_buffer("gain", (1 / (255 * std_)).float().reshape(1, -1, 1, 1))
+        self.register_buffer(
+            "bias",
+            (-torch.tensor(mean, dtype=torch.float64) / std_)
+            .float()
+            .reshape(1, -1, 1, 1),
+        )
+
+    def forward(self, frame: torch.Tensor):
+        return self.model(frame.to(torch.float32) * self.gain + self.bias)
+
+
+def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> NodeGraph:
+    """Trace a module that takes a uint8 frame `(1, channels, height, width)`, usually a `PixelInput`.
+
+    Raises
+    ------
+    ModelError
+        When torch.export cannot follow the model; the message names the line or operator.
+    """
+    frame = torch.zeros(1, channels, height, width, dtype=torch.uint8)
+    try:
+        with warnings.catch_warnings(), torch.no_grad():
+            warnings.simplefilter("ignore")
+            exported = torch.export.export(module.eval(), (frame,))
+            if any(
+                str(n.target).endswith("_.default") or "_." in str(n.target)
+                for n in exported.graph.nodes
+            ):
+                exported = exported.run_decompositions(
+                    {}
+                )  # in-place operators become plain ones
+    except Exception as error:  # torch.export raises nearly anything
+        raise ModelError(_explain(error, height, width)) from error
+    return simplify(_nodes_of(exported))
+
+
+def _explain(error: Exception, height: int, width: int) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    text = lines[0] if lines else type(error).__name__
+    where = next((line for line in reversed(lines) if line.startswith('File "')), "")
+    return (
+        f"torch.export cannot trace the model at {height}x{width}: {text}{' at ' + where if where else ''}. "
+        "Check that the input size fits the model; rewrite the line without data-dependent Python control flow"
+    )
+
+
+def _nodes_of(exported: torch.export.ExportedProgram) -> NodeGraph:
+    constants = _constants_of(exported)
+    values: dict[
+        str, object
+    ] = {}  # what a graph node's name stands for: a Ref, a constant, or a node with several results
+    nodes: list[Node] = []
+    outputs: list[str] = []
+    for item in exported.graph.nodes:
+        if item.op == "placeholder":
+            values[item.name] = constants.get(item.name, Ref(INPUT))
+        elif item.op == "get_attr":
+            values[item.name] = getattr(exported.graph_module, item.target)
+        elif item.op == "output":
+            flat, _ = pytree.tree_flatten(item.args[0])
+            outputs = [_output_name(values, node) for node in flat if node is not None]
+        elif item.target is operator.getitem:
+            source, index = item.args
+            parent = values[source.name]
+            nodes.append(
+                _node(
+                    item,
+                    Pick(parent.target, index),
+                    parent.args,
+                    parent.kwargs,
+                    item.meta["val"],
+                )
+            )
+            values[item.name] = Ref(item.name)
+        else:
+            args = pytree.tree_map_only(
+                torch.fx.Node, lambda n: values[n.name], tuple(item.args)
+            )
+            kwargs = pytree.tree_map_only(
+                torch.fx.Node, lambda n: values[n.name], dict(item.kwargs)
+            )
+            value = item.meta.get("val")
+            if isinstance(value, torch.Tensor):
+                nodes.append(_node(item, item.target, args, kwargs, value))
+                values[item.name] = Ref(item.name)
+            elif isinstance(
+                value, (list, tuple)
+            ):  # split, chunk, max.dim: its getitems become the nodes
+                values[item.name] = Node(
+                    item.name, item.target, args, kwargs, (), torch.float32
+                )
+    shape = (1, *_input_shape(exported))
+    return NodeGraph(
+        INPUT,
+        shape,
+        tuple(nodes),
+        tuple(outputs),
+        _names_of_outputs(exported, len(outputs)),
+    )
+
+
+def _output_name(values, node) -> str:
+    value = values.get(getattr(node, "name", None))
+    if not isinstance(value, Ref):
+        raise ModelError(
+            f"the model returns {node}, which does not depend on the frame: return tensors only"
+        )
+    return value.name
+
+
+def _node(item, target, args, kwargs, value) -> Node:
+    stack = item.meta.get("nn_module_stack") or {}
+    path = list(stack.values())[-1][0] if stack else ""
+    path = path.removeprefix("L['self'].").removeprefix("model.")
+    return Node(
+        item.name,
+        target,
+        args,
+        kwargs,
+        tuple(value.shape),
+        value.dtype,
+        "" if path == "model" else path,
+    )
+
+
+def _constants_of(exported) -> dict[str, torch.Tensor]:
+    found = {}
+    for spec in exported.graph_signature.input_specs:
+        kind = spec.kind.name
+        if kind in ("PARAMETER", "BUFFER"):
+            table = (
+                exported.state_dict
+                if spec.persistent is not False
+                else exported.constants
+            )
+            found[spec.arg.name] = table[spec.target].detach()
+        elif kind == "CONSTANT_TENSOR":
+            found[spec.arg.name] = exported.constants[spec.target].detach()
+    return found
+
+
+def _input_shape(exported) -> tuple[int, ...]:
+    user = exported.graph_signature.user_inputs[0]
+    node = next(n for n in exported.graph.nodes if n.name == user)
+    return tuple(node.meta["val"].shape[1:])
+
+
+def _names_of_outputs(exported, count: int) -> tuple[str, ...]:
+    if count == 1:
+        return ("output",)
+    tree = pytree.tree_unflatten(
+        list(range(exported.call_spec.out_spec.num_leaves)), exported.call_spec.out_spec
+    )
+    paths = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(tree)[0]]
+    names = tuple(
+        p.strip("[]'\"").replace("']['", ".") or f"output_{i}"
+        for i, p in enumerate(paths)
+    )
+    return names if len(names) == count else tuple(f"output_{i}" for i in range(count))
