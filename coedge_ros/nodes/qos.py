@@ -1,0 +1,98 @@
+"""Named QoS profiles, one reason each. Call sites name the intent and never spell policies."""
+
+from rclpy.duration import Duration
+from rclpy.event_handler import PublisherEventCallbacks, SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import (
+    DurabilityPolicy,
+    HistoryPolicy,
+    LivelinessPolicy,
+    QoSProfile,
+    ReliabilityPolicy,
+    qos_policy_name_from_kind,
+)
+
+STATUS_DEADLINE_S = 1.0  # workers send several times per second, so one second of silence means several lost
+STATUS_LEASE_S = 1.0  # 300 ms gave false alarms on a machine whose cores all computed
+
+
+def _profile(depth: int, *, reliable: bool = True, latched: bool = False, **more) -> QoSProfile:
+    return QoSProfile(
+        history=HistoryPolicy.KEEP_LAST,
+        depth=depth,
+        reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
+        durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        **more,
+    )
+
+
+# Any camera driver matches best effort, and only the newest frame is worth an answer.
+CAMERA_INPUT = _profile(1, reliable=False)
+# For a source whose every frame counts (pictures, recordings, the demo): nothing is lost on the way in.
+CAMERA_INPUT_RELIABLE = _profile(10)
+# Reliable serves both kinds of reader; a short queue, because a picture is large.
+CAMERA_OUTPUT = _profile(10)
+# A name is small and useless when it is missing: also a reader that comes late gets the last hundred.
+FRAME_NAME = _profile(100, latched=True)
+# A worker that starts late needs the plan in force; two, because a worker holds at most two programs.
+PLAN = _profile(2, latched=True)
+# Requests to send chunks again are rare and small; one lost costs a whole time limit.
+FRAGMENT_REQUESTS = _profile(100)
+# Silence is the first signal of failure: DDS reports a missed deadline and a lost writer by itself.
+STATUS = _profile(
+    50,
+    deadline=Duration(seconds=STATUS_DEADLINE_S),
+    liveliness=LivelinessPolicy.AUTOMATIC,
+    liveliness_lease_duration=Duration(seconds=STATUS_LEASE_S),
+)
+# Every accepted frame has exactly one answer, so none may be lost between two reads of a slow reader.
+RESULT = _profile(100)
+# Sent again several times per second, so a late rviz needs no history.
+MARKERS = _profile(1)
+# rviz asks for reliable by default; only the newest picture is worth showing.
+ANNOTATED_IMAGE = _profile(1)
+# What diagnostic tools subscribe with.
+DIAGNOSTICS = _profile(10)
+
+
+def fragments_qos(depth: int) -> QoSProfile:
+    """Fragments for one receiver: reliable, never latched, because a fragment of an old frame is only a burden.
+
+    Parameters
+    ----------
+    depth : int
+        Samples that may be in flight on this topic, counted over ALL of its writers: a smaller depth loses silently.
+    """
+    return _profile(depth)
+
+
+def camera_input(reliable: bool) -> QoSProfile:
+    """Profile of a reader of camera images, chosen by its parameter `image_reliable`."""
+    return CAMERA_INPUT_RELIABLE if reliable else CAMERA_INPUT
+
+
+def subscription_events(node: Node, topic: str) -> SubscriptionEventCallbacks:
+    """Log an incompatible publisher together with what to change."""
+
+    def incompatible(event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        node.get_logger().error(
+            f"a publisher on {node.resolve_topic_name(topic)} offers a weaker {policy} than this node asks for, so "
+            f"nothing arrives from it: strengthen the publisher's {policy}, or relax it here where a parameter allows it "
+            "(image_reliable for images)"
+        )
+
+    return SubscriptionEventCallbacks(incompatible_qos=incompatible)
+
+
+def publisher_events(node: Node, topic: str) -> PublisherEventCallbacks:
+    """Log an incompatible subscriber together with what to change."""
+
+    def incompatible(event) -> None:
+        policy = qos_policy_name_from_kind(event.last_policy_kind)
+        node.get_logger().error(
+            f"a subscriber of {node.resolve_topic_name(topic)} asks for a stronger {policy} than this node offers, so "
+            f"nothing reaches it: relax the subscriber's {policy}"
+        )
+
+    return PublisherEventCallbacks(incompatible_qos=incompatible)
