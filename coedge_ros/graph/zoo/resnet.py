@@ -51,7 +51,7 @@ def _shortcut(in_channels: int, out_channels: int, stride: int) -> nn.Module:
 
 
 def resnet_stages(
-    block: type[BasicBlock] | type[Bottleneck],
+    block: type[BasicBlock | Bottleneck],
     depths: tuple[int, int, int, int],
     *,
     groups: int = 1,
