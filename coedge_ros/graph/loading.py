@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import importlib
 import inspect
@@ -40,7 +41,8 @@ class LoadedModel:
     fixed_input
         True where only `input_size` is possible.
     labels
-        One name per score; None where they are unknown, as with weights of the user's, or mean nothing, as with random ones.
+        One name per score; None where they are unknown, as with weights of the user's, or mean nothing, as with random
+        ones.
     digest
         `model_digest` of the module.
     task
@@ -208,10 +210,8 @@ def _refuse_unfinished(name: str, module: nn.Module) -> None:
 
 
 def _to_inference(module: nn.Module) -> None:
-    try:
+    with contextlib.suppress(NotImplementedError):  # an exported program: the export froze its mode
         module.eval()
-    except NotImplementedError:
-        pass  # an exported program: its mode was frozen by the export
     module.requires_grad_(False)
 
 

@@ -4,20 +4,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from coedge_ros.graph.zoo.blocks import relu
-
-
-def _linear_head(features: int, classes: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Flatten(),
-        nn.Linear(features, 4096),
-        relu(),
-        nn.Dropout(0.5),
-        nn.Linear(4096, 4096),
-        relu(),
-        nn.Dropout(0.5),
-        nn.Linear(4096, classes),
-    )
+from coedge_ros.graph.zoo.blocks import linear_head, relu
 
 
 def alexnet(classes: int = 1000) -> nn.Module:
@@ -38,7 +25,7 @@ def alexnet(classes: int = 1000) -> nn.Module:
         nn.Sequential(nn.Conv2d(256, 384, 3, 1, 1), relu()),
         nn.Sequential(nn.Conv2d(384, 384, 3, 1, 1, groups=2), relu()),
         nn.Sequential(nn.Conv2d(384, 256, 3, 1, 1, groups=2), relu(), nn.MaxPool2d(3, 2)),
-        _linear_head(256 * 6 * 6, classes),
+        linear_head(256 * 6 * 6, classes),
     )
 
 
@@ -61,5 +48,5 @@ def vgg_f(classes: int = 1000) -> nn.Module:
         nn.Sequential(nn.Conv2d(256, 256, 3, 1, 1), relu()),
         nn.Sequential(nn.Conv2d(256, 256, 3, 1, 1), relu()),
         nn.Sequential(nn.Conv2d(256, 256, 3, 1, 1), relu(), pool()),
-        _linear_head(256 * 6 * 6, classes),
+        linear_head(256 * 6 * 6, classes),
     )

@@ -1,5 +1,7 @@
 """Building blocks that several families of the zoo share."""
 
+# ruff: noqa: D102 - what forward does is its class's docstring
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -7,15 +9,27 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-Activation = Callable[[], nn.Module] | None
+Activation = Callable[[], nn.Module]
 
 
 def relu() -> nn.Module:
+    """Return max(x, 0)."""
     return nn.ReLU(inplace=True)
 
 
 def relu6() -> nn.Module:
+    """Return min(max(x, 0), 6)."""
     return nn.ReLU6(inplace=True)
+
+
+def silu() -> nn.Module:
+    """Return x sigmoid(x), also called swish."""
+    return nn.SiLU(inplace=True)
+
+
+def hardswish() -> nn.Module:
+    """Return x relu6(x + 3) / 6."""
+    return nn.Hardswish(inplace=True)
 
 
 def same_padding(kernel: int | tuple[int, int], dilation: int = 1) -> tuple[int, int]:
@@ -41,7 +55,7 @@ def conv_bn(
     padding: int | tuple[int, int] | None = None,
     dilation: int = 1,
     groups: int = 1,
-    activation: Activation = relu,
+    activation: Activation | None = relu,
     eps: float = 1e-5,
 ) -> nn.Sequential:
     """Return convolution (no bias), batch norm and, unless it is None, an activation."""
@@ -55,6 +69,62 @@ def conv_bn(
     return nn.Sequential(*layers)
 
 
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate that two 1x1 convolutions compute from all channels' means.
+
+    Hu, Shen, Sun: Squeeze-and-excitation networks, CVPR 2018.
+    """
+
+    def __init__(self, channels: int, squeezed: int, activation: Activation = relu, gate: Activation = nn.Sigmoid):
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, squeezed, 1),
+            activation(),
+            nn.Conv2d(squeezed, channels, 1),
+            gate(),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x * self.gate(x)
+
+
+class InvertedResidual(nn.Module):
+    """Expand by a 1x1 convolution, filter each channel, project without activation; added to the input if it fits.
+
+    Sandler et al. 2018. `hidden` equal to `in_channels` leaves the expansion out; `squeeze_excite` sits before the
+    projection, as in MobileNet v3 and EfficientNet; `dilation` replaces the stride.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        hidden: int,
+        out_channels: int,
+        kernel: int = 3,
+        stride: int = 1,
+        *,
+        dilation: int = 1,
+        activation: Activation = relu6,
+        squeeze_excite: nn.Module | None = None,
+        eps: float = 1e-5,
+    ):
+        super().__init__()
+        self.residual = stride == 1 and in_channels == out_channels
+        expand = [conv_bn(in_channels, hidden, 1, activation=activation, eps=eps)] if hidden != in_channels else []
+        stride = 1 if dilation > 1 else stride
+        self.conv = nn.Sequential(
+            *expand,
+            conv_bn(hidden, hidden, kernel, stride, dilation=dilation, groups=hidden, activation=activation, eps=eps),
+            *([] if squeeze_excite is None else [squeeze_excite]),
+            nn.Conv2d(hidden, out_channels, 1, bias=False),
+            nn.BatchNorm2d(out_channels, eps=eps),
+        )
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + self.conv(x) if self.residual else self.conv(x)
+
+
 class ClassHead(nn.Module):
     """Global average pooling, dropout and one linear layer: (N, C, H, W) -> (N, classes)."""
 
@@ -66,3 +136,17 @@ class ClassHead(nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.linear(self.dropout(torch.flatten(self.pool(x), 1)))
+
+
+def linear_head(features: int, classes: int) -> nn.Sequential:
+    """Return the three linear layers of AlexNet and VGG over a flattened map of `features` numbers."""
+    return nn.Sequential(
+        nn.Flatten(),
+        nn.Linear(features, 4096),
+        relu(),
+        nn.Dropout(0.5),
+        nn.Linear(4096, 4096),
+        relu(),
+        nn.Dropout(0.5),
+        nn.Linear(4096, classes),
+    )

@@ -1,5 +1,7 @@
 """GoogLeNet: parallel convolutions of several sizes, concatenated."""
 
+# ruff: noqa: D102 - what forward does is its class's docstring
+
 from __future__ import annotations
 
 import torch

@@ -9,12 +9,31 @@ from dataclasses import dataclass
 from torch import nn
 
 from coedge_ros.errors import ModelError
-from coedge_ros.graph.example_data import MOBILENET_V2_IMAGENET, PackageFile
-from coedge_ros.graph.zoo import alexnet, googlenet, mobilenet, resnet
+from coedge_ros.graph.example_data import EFFICIENTNET_LITE0_IMAGENET, MOBILENET_V2_IMAGENET, PackageFile
+from coedge_ros.graph.zoo import (
+    alexnet,
+    convnext,
+    densenet,
+    efficientnet,
+    espcn,
+    googlenet,
+    inception,
+    mobilenet,
+    pyramid,
+    regnet,
+    resnet,
+    segmentation,
+    shufflenet,
+    squeezenet,
+    unet,
+    vgg,
+)
 
 TASKS = ("classification", "segmentation", "features", "detection", "super_resolution")
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_ZERO, _HALF, _ONE = (0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+_LITE_MEAN, _LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +87,57 @@ class ZooEntry:
 _ENTRIES = (
     ZooEntry("alexnet", alexnet.alexnet, "Krizhevsky et al. 2012", fixed_input=True),
     ZooEntry("vgg_f", alexnet.vgg_f, "Chatfield et al. 2014, CNN-F", fixed_input=True),
+    ZooEntry("vgg11", vgg.vgg11, "Simonyan, Zisserman 2015, A", fixed_input=True),
+    ZooEntry("vgg16", vgg.vgg16, "Simonyan, Zisserman 2015, D", fixed_input=True),
     ZooEntry("googlenet", googlenet.googlenet, "Szegedy et al. 2015"),
-    ZooEntry("mobilenet_v1", mobilenet.mobilenet_v1, "Howard et al. 2017"),
-    ZooEntry("mobilenet_v2", mobilenet.mobilenet_v2, "Sandler et al. 2018", weights=MOBILENET_V2_IMAGENET),
+    ZooEntry("inception_v3", inception.inception_v3, "Szegedy et al. 2016", (299, 299), mean=_HALF, std=_HALF),
     ZooEntry("resnet18", resnet.resnet18, "He et al. 2016"),
     ZooEntry("resnet50", resnet.resnet50, "He et al. 2016"),
     ZooEntry("resnext50_32x4d", resnet.resnext50_32x4d, "Xie et al. 2017"),
     ZooEntry("wide_resnet50_2", resnet.wide_resnet50_2, "Zagoruyko, Komodakis 2016"),
+    ZooEntry("densenet121", densenet.densenet121, "Huang et al. 2017"),
+    ZooEntry("squeezenet1_0", squeezenet.squeezenet1_0, "Iandola et al. 2016"),
+    ZooEntry("squeezenet1_1", squeezenet.squeezenet1_1, "Iandola et al. 2016, version 1.1"),
+    ZooEntry("mobilenet_v1", mobilenet.mobilenet_v1, "Howard et al. 2017"),
+    ZooEntry("mobilenet_v2", mobilenet.mobilenet_v2, "Sandler et al. 2018", weights=MOBILENET_V2_IMAGENET),
+    ZooEntry("mobilenet_v3_large", mobilenet.mobilenet_v3_large, "Howard et al. 2019"),
+    ZooEntry("mnasnet1_0", mobilenet.mnasnet1_0, "Tan et al. 2019, B1"),
+    ZooEntry("shufflenet_v2_x1_0", shufflenet.shufflenet_v2_x1_0, "Ma et al. 2018"),
+    ZooEntry("efficientnet_b0", efficientnet.efficientnet_b0, "Tan, Le 2019"),
+    ZooEntry(
+        "efficientnet_lite0",
+        efficientnet.efficientnet_lite0,
+        "Liu 2020, TensorFlow blog",
+        mean=_LITE_MEAN,
+        std=_LITE_STD,
+        weights=EFFICIENTNET_LITE0_IMAGENET,
+    ),
+    ZooEntry("regnet_x_400mf", regnet.regnet_x_400mf, "Radosavovic et al. 2020"),
+    ZooEntry("regnet_y_400mf", regnet.regnet_y_400mf, "Radosavovic et al. 2020"),
+    ZooEntry("convnext_tiny", convnext.convnext_tiny, "Liu et al. 2022"),
+    ZooEntry("unet", unet.unet, "Ronneberger et al. 2015", (256, 256), classes=2, task="segmentation"),
+    ZooEntry(
+        "unet_bilinear", unet.unet_bilinear, "Ronneberger et al. 2015", (256, 256), classes=2, task="segmentation"
+    ),
+    ZooEntry("fcn_resnet50", segmentation.fcn_resnet50, "Long et al. 2015", classes=21, task="segmentation"),
+    ZooEntry(
+        "deeplab_v3_resnet50", segmentation.deeplab_v3_resnet50, "Chen et al. 2017", classes=21, task="segmentation"
+    ),
+    ZooEntry(
+        "lraspp_mobilenet_v3", segmentation.lraspp_mobilenet_v3, "Howard et al. 2019", classes=21, task="segmentation"
+    ),
+    ZooEntry("fpn_resnet18", pyramid.fpn_resnet18, "Lin et al. 2017", classes=0, task="features"),
+    ZooEntry(
+        "yolo_pan",
+        pyramid.yolo_pan,
+        "Bochkovskiy et al. 2020",
+        (416, 416),
+        mean=_ZERO,
+        std=_ONE,
+        classes=80,
+        task="detection",
+    ),
+    ZooEntry("espcn", espcn.espcn, "Shi et al. 2016", mean=_ZERO, std=_ONE, classes=0, task="super_resolution"),
 )
 _BY_NAME = {entry.name: entry for entry in _ENTRIES}
 

@@ -1,5 +1,7 @@
 """ResNets: residual blocks, and their grouped (ResNeXt), wide and dilated variants."""
 
+# ruff: noqa: D102 - what forward does is its class's docstring
+
 from __future__ import annotations
 
 import torch
