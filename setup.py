@@ -1,8 +1,9 @@
 """`pip install --no-build-isolation .` as a complete install into a Python environment that holds the ROS 2 wheels.
 
-CMake builds the package exactly as colcon would, into a staging folder; the staged files become the wheel. So pip owns every file
-(messages, shared libraries, ament index entry, share/, lib/coedge_ros) and `pip uninstall` leaves nothing.
-The CMake build folder is kept under build/, one for each environment: after an edit of Python code a re-install takes seconds.
+CMake builds the package exactly as colcon would, into a staging folder; the staged files become the wheel. So pip owns
+every file (messages, shared libraries, ament index entry, share/, lib/coedge_ros) and `pip uninstall` leaves nothing.
+The CMake build folder is kept under build/, one for each environment: after an edit of Python code a re-install takes
+seconds. The wheel is for the environment that built it: its executables name that environment's interpreter.
 colcon does not read this file: package.xml says ament_cmake.
 """
 
@@ -63,7 +64,8 @@ def check_tools() -> None:
     problems = []
     if not any((prefix / "share" / "rosidl_default_generators").is_dir() for prefix in ros_prefixes()):
         problems.append(
-            "ROS 2 was not found. Either `pip install -r requirements/ros.txt` into this environment, or source your ROS 2's setup file."
+            "ROS 2 was not found. Either `pip install -r requirements/ros-kilted.txt` into this environment, "
+            "or source the setup file of your ROS 2."
         )
     if not (Path(sysconfig.get_path("include")) / "Python.h").exists():
         problems.append(f"Python headers are missing: sudo apt install python3.{sys.version_info.minor}-dev")
@@ -89,7 +91,8 @@ def stage(folder: Path) -> Path:
     environment.setdefault("CMAKE_BUILD_PARALLEL_LEVEL", str(os.cpu_count() or 1))
 
     def cmake(*arguments: str) -> None:
-        subprocess.run([tool("cmake"), *arguments], check=True, env=environment)
+        if subprocess.run([tool("cmake"), *arguments], env=environment).returncode:
+            raise SystemExit(f"{PACKAGE} could not be built: see CMake's or the compiler's message above.")
 
     generated, staging, done = folder / "cmake", folder / "stage", folder / "configured"
     if not done.exists():
@@ -111,7 +114,8 @@ class BuildStaged(build_py):
     def run(self) -> None:
         if self.editable_mode:
             raise SystemExit(
-                "An editable install would hide the generated messages behind the checkout; install again after an edit: it takes seconds."
+                "An editable install would hide the generated messages behind the checkout. "
+                "Install again after an edit instead: it takes seconds."
             )
         root = stage(FOLDER)
         (messages,) = root.rglob(f"{PACKAGE}/msg/__init__.py")
@@ -119,6 +123,8 @@ class BuildStaged(build_py):
         shutil.rmtree(self.build_lib, ignore_errors=True)
         shutil.copytree(modules, Path(self.build_lib) / PACKAGE)
 
+        # pip removes a folder only where a file of ours lies directly in it: without one, empty folders would stay behind.
+        (root / "include" / PACKAGE / ".owned_by_pip").touch()
         data = defaultdict(list)
         for path in sorted(root.rglob("*")):
             # Beside the modules lies a second egg-info made by rosidl, which would name the distribution twice.
