@@ -123,7 +123,7 @@ class BuildStaged(build_py):
         shutil.rmtree(self.build_lib, ignore_errors=True)
         shutil.copytree(modules, Path(self.build_lib) / PACKAGE)
 
-        # pip removes a folder only where a file of ours lies directly in it: without one, empty folders would stay behind.
+        # pip removes a folder only where a file of ours lies directly in it; without one, empty folders would stay.
         (root / "include" / PACKAGE / ".owned_by_pip").touch()
         data = defaultdict(list)
         for path in sorted(root.rglob("*")):
