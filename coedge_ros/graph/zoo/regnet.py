@@ -15,14 +15,14 @@ class RegNetBlock(nn.Module):
 
     def __init__(self, in_channels: int, channels: int, stride: int, group_width: int, squeezes: bool):
         super().__init__()
+        fits = stride == 1 and in_channels == channels
+        self.shortcut = nn.Identity() if fits else conv_bn(in_channels, channels, 1, stride, activation=None)
         self.branch = nn.Sequential(
             conv_bn(in_channels, channels, 1),
             conv_bn(channels, channels, 3, stride, groups=channels // group_width),
             *([SqueezeExcite(channels, round(0.25 * in_channels))] if squeezes else []),
             conv_bn(channels, channels, 1, activation=None),
         )
-        fits = stride == 1 and in_channels == channels
-        self.shortcut = nn.Identity() if fits else conv_bn(in_channels, channels, 1, stride, activation=None)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return torch.relu(self.shortcut(x) + self.branch(x))

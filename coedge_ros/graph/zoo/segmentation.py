@@ -86,8 +86,8 @@ class LiteAtrousPyramid(nn.Module):
     def __init__(self, classes: int):
         super().__init__()
         trunk = mobilenet_v3_trunk(dilated=True)
-        self.early = nn.Sequential(*trunk[:7])  # 40 channels, 8 input rows per row
-        self.late = nn.Sequential(*trunk[7:])  # 960 channels, 16 input rows per row
+        self.early = nn.Sequential(*trunk[:5])  # 40 channels, 8 input rows per row
+        self.late = nn.Sequential(*trunk[5:])  # 960 channels, 16 input rows per row
         self.convolve = conv_bn(960, 128, 1)
         self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(960, 128, 1, bias=False), nn.Sigmoid())
         self.classify_early = nn.Conv2d(40, classes, 1)
