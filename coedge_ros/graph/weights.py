@@ -89,4 +89,4 @@ def _read_torch(path: Path) -> Any:
             f"not loaded: save model.state_dict(), or use .safetensors"
         ) from error
     except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
-        raise ModelError(f"{path} is not a file of torch.save: {(str(error).splitlines() or [''])[0]}") from error
+        raise ModelError(f"{path} is damaged, or no file of torch.save ({type(error).__name__})") from error

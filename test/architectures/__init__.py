@@ -1,0 +1,1 @@
+"""Architectures beyond the zoo, for operators that no model of the zoo uses: see `table`."""
