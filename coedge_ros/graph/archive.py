@@ -30,6 +30,7 @@ _ARITHMETIC = (
     "ToFloat|TruncToInt|FloorToInt|CeilToInt|RoundToInt|Equality|Unequality|Eq|Ne|StrictLessThan|LessThan|"
     "StrictGreaterThan|GreaterThan|And|Or|Not|Symbol|integer|positive|nonnegative|true|false|True|False|None"
 )
+_DROPOUT = (torch.ops.aten.dropout.default, torch.ops.aten.dropout_.default)
 _EXPRESSION = re.compile(rf"((\b({_ARITHMETIC}|[su]\d+|\d+(\.\d+)?)\b)|'[su]\d+'|[-+*/%(),=<>&|\s])*")
 
 
@@ -132,6 +133,6 @@ def _refuse_training(path: Path, program: ExportedProgram) -> None:
     for module in program.graph_module.modules():
         for node in getattr(getattr(module, "graph", None), "nodes", ()):
             is_norm = node.target is torch.ops.aten.batch_norm.default and node.args[5]
-            is_dropout = node.target is torch.ops.aten.dropout.default and node.args[2]
+            is_dropout = node.target in _DROPOUT and node.args[2]
             if is_norm or is_dropout:
                 raise ModelError(f"{path} was exported in training mode: call model.eval() before torch.export.export")

@@ -119,3 +119,11 @@ def test_archives_that_take_no_single_image_are_refused(tmp_path):
     torch.export.save(torch.export.export(Two(), (torch.zeros(1, 3, 4, 4), torch.zeros(1, 3, 4, 4))), path)
     with pytest.raises(ModelError, match=r"takes one image of shape \(N, 3, H, W\); this archive takes \(1, 3, 4, 4\)"):
         program_input(load_archive(path))
+
+
+@pytest.mark.parametrize("layer", [nn.BatchNorm2d(3), nn.Dropout(), nn.Dropout(inplace=True)])
+def test_layers_that_were_exported_for_training_are_refused(tmp_path, layer):
+    path = tmp_path / "net.pt2"
+    torch.export.save(torch.export.export(nn.Sequential(nn.Conv2d(3, 3, 1), layer), (torch.zeros(2, 3, 4, 4),)), path)
+    with pytest.raises(ModelError, match="training mode"):
+        load_archive(path)
