@@ -5,5 +5,5 @@ source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 cd "$checkout"
 "$venv/bin/ruff" check
 "$venv/bin/ruff" format --check
-"$venv/bin/lint-imports"
+"$venv/bin/lint-imports" --no-logo
 exec "$venv/bin/python" -m pytest "$@"
