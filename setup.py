@@ -95,11 +95,13 @@ def stage(folder: Path) -> Path:
             raise SystemExit(f"{PACKAGE} could not be built: see CMake's or the compiler's message above.")
 
     generated, staging, done = folder / "cmake", folder / "stage", folder / "configured"
-    if not done.exists():
+    interfaces = "\n".join(sorted(path.name for kind in ("msg", "srv") for path in (ROOT / kind).glob(f"*.{kind}")))
+    if not done.exists() or done.read_text() != interfaces:
+        # From the start when a message came or went: rosidl would keep what it generated for one that is gone.
         shutil.rmtree(generated, ignore_errors=True)
         generator = ["-G", "Ninja"] if tool("ninja") else []
         cmake("-S", str(ROOT), "-B", str(generated), *generator, *CMAKE_OPTIONS)
-        done.touch()
+        done.write_text(interfaces)
     cmake("--build", str(generated))
     # Emptied first: a module deleted from the checkout must not live on in the wheel.
     shutil.rmtree(staging, ignore_errors=True)
