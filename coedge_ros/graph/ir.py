@@ -61,11 +61,7 @@ class Node:
 
     def refs(self) -> list[str]:
         """Names of the nodes that it reads, each once, in order of appearance."""
-        return list(
-            dict.fromkeys(
-                ref.name for ref in _walk((self.args, tuple(self.kwargs.values())))
-            )
-        )
+        return list(dict.fromkeys(ref.name for ref in _walk((self.args, tuple(self.kwargs.values())))))
 
     def renamed(self, names: dict[str, str]) -> Node:
         """The node with its references renamed."""
@@ -81,9 +77,7 @@ class Node:
     def run(self, values: dict[str, torch.Tensor]) -> torch.Tensor:
         """Compute it whole."""
         args = substitute(self.args, lambda ref: values[ref.name])
-        return self.target(
-            *args, **substitute(self.kwargs, lambda ref: values[ref.name])
-        )
+        return self.target(*args, **substitute(self.kwargs, lambda ref: values[ref.name]))
 
 
 def _walk(value) -> Iterator[Ref]:
@@ -131,9 +125,7 @@ class NodeGraph:
         return found
 
     @torch.inference_mode()
-    def run(
-        self, frame: torch.Tensor, keep: set[str] | None = None
-    ) -> dict[str, torch.Tensor]:
+    def run(self, frame: torch.Tensor, keep: set[str] | None = None) -> dict[str, torch.Tensor]:
         """Run all nodes whole; returns the tensors named in `keep` (all when None), outputs included."""
         values = {self.input_name: frame}
         users = {name: len(names) for name, names in self.consumers().items()}

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 import torch
 
-from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref
+from coedge_ros.graph.composites import split_norms
+from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref, substitute
 
 _IDENTITIES = {
     "aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.dropout.default",
@@ -18,10 +19,16 @@ _IDENTITIES = {
 def simplify(graph: NodeGraph) -> NodeGraph:
     """Spell multi-result operators as plain ones, drop identities, compute constants, fold batch norms, drop dead nodes."""
     nodes = [_single_result(node) for node in graph.nodes]
-    graph = replace(graph, nodes=tuple(nodes))
+    graph = replace(graph, nodes=tuple(_as_reshape(node) for node in nodes))
     graph = _constants_computed(_without_identities(graph))
     graph = _without_dead(graph)
-    return _without_dead(fold_batch_norms(graph))
+    return split_norms(_without_dead(fold_batch_norms(graph)))
+
+
+def _as_reshape(node: Node) -> Node:
+    """A view of a band may need a copy, because bands are channels-last in memory."""
+    views = ("aten.view.default", "aten._unsafe_view.default")
+    return replace(node, target=torch.ops.aten.reshape.default) if node.key in views else node
 
 
 def _single_result(node: Node) -> Node:
@@ -86,10 +93,7 @@ def _slice_of_split(node: Node, key: str, index: int) -> Node:
 
 
 def _resolve_chunk(node: Node, shapes: dict[str, tuple[int, ...]]) -> Node:
-    if not (
-        isinstance(node.target, Pick)
-        and str(node.target.target) == "aten.chunk.default"
-    ):
+    if not (isinstance(node.target, Pick) and str(node.target.target) == "aten.chunk.default"):
         return node
     source, count, dim = (*node.args, *([0] if len(node.args) < 3 else []))
     dim = node.kwargs.get("dim", dim)
@@ -127,9 +131,7 @@ def _without_identities(graph: NodeGraph) -> NodeGraph:
             names[node.name] = source.name
         else:
             kept.append(_resolve_chunk(node, shapes))
-    return replace(
-        graph, nodes=tuple(kept), outputs=tuple(names.get(n, n) for n in graph.outputs)
-    )
+    return replace(graph, nodes=tuple(kept), outputs=tuple(names.get(n, n) for n in graph.outputs))
 
 
 def _constants_computed(graph: NodeGraph) -> NodeGraph:
@@ -147,8 +149,6 @@ def _constants_computed(graph: NodeGraph) -> NodeGraph:
 
 
 def _with_constants(node: Node, constants: dict[str, torch.Tensor]) -> Node:
-    from coedge_ros.graph.ir import substitute
-
     if not any(name in constants for name in node.refs()):
         return node
     return replace(
@@ -181,28 +181,16 @@ def fold_batch_norms(graph: NodeGraph) -> NodeGraph:
         if node.key != "aten.batch_norm.default" or not isinstance(node.args[0], Ref):
             continue
         conv = by_name.get(node.args[0].name)
-        if (
-            conv is None
-            or conv.key not in _FOLDABLE
-            or consumers[conv.name] != [node.name]
-        ):
+        if conv is None or conv.key not in _FOLDABLE or consumers[conv.name] != [node.name]:
             continue
-        if not isinstance(conv.args[1], torch.Tensor) or any(
-            isinstance(a, Ref) for a in node.args[1:]
-        ):
+        if not isinstance(conv.args[1], torch.Tensor) or any(isinstance(a, Ref) for a in node.args[1:]):
             continue
         _, gamma, beta, mean, var, _, _, eps = node.args[:8]
         weight = conv.args[1].double()
-        bias = (
-            conv.args[2].double()
-            if len(conv.args) > 2 and conv.args[2] is not None
-            else torch.zeros(len(weight))
-        )
+        bias = conv.args[2].double() if len(conv.args) > 2 and conv.args[2] is not None else torch.zeros(len(weight))
         gain = 1 / torch.sqrt(var.double() + eps)
         gain = gain * gamma.double() if gamma is not None else gain
-        bias = (bias - mean.double()) * gain + (
-            beta.double() if beta is not None else 0
-        )
+        bias = (bias - mean.double()) * gain + (beta.double() if beta is not None else 0)
         weight = weight * gain.reshape(-1, 1, 1, 1)
         dtype = conv.args[1].dtype
         args = (conv.args[0], weight.to(dtype), bias.to(dtype), *conv.args[3:])
@@ -210,7 +198,5 @@ def fold_batch_norms(graph: NodeGraph) -> NodeGraph:
         dropped.add(conv.name)
     return replace(
         graph,
-        nodes=tuple(
-            folded.get(n.name, n) for n in graph.nodes if n.name not in dropped
-        ),
+        nodes=tuple(folded.get(n.name, n) for n in graph.nodes if n.name not in dropped),
     )

@@ -41,9 +41,7 @@ class PixelInput(nn.Module):
         self.register_buffer("gain", (1 / (255 * std_)).float().reshape(1, -1, 1, 1))
         self.register_buffer(
             "bias",
-            (-torch.tensor(mean, dtype=torch.float64) / std_)
-            .float()
-            .reshape(1, -1, 1, 1),
+            (-torch.tensor(mean, dtype=torch.float64) / std_).float().reshape(1, -1, 1, 1),
         )
 
     def forward(self, frame: torch.Tensor):
@@ -63,13 +61,8 @@ def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> Node
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module.eval(), (frame,))
-            if any(
-                str(n.target).endswith("_.default") or "_." in str(n.target)
-                for n in exported.graph.nodes
-            ):
-                exported = exported.run_decompositions(
-                    {}
-                )  # in-place operators become plain ones
+            if any(str(n.target).endswith("_.default") or "_." in str(n.target) for n in exported.graph.nodes):
+                exported = exported.run_decompositions({})  # in-place operators become plain ones
     except Exception as error:  # torch.export raises nearly anything
         raise ModelError(_explain(error, height, width)) from error
     return simplify(_nodes_of(exported))
@@ -114,22 +107,14 @@ def _nodes_of(exported: torch.export.ExportedProgram) -> NodeGraph:
             )
             values[item.name] = Ref(item.name)
         else:
-            args = pytree.tree_map_only(
-                torch.fx.Node, lambda n: values[n.name], tuple(item.args)
-            )
-            kwargs = pytree.tree_map_only(
-                torch.fx.Node, lambda n: values[n.name], dict(item.kwargs)
-            )
+            args = pytree.tree_map_only(torch.fx.Node, lambda n: values[n.name], tuple(item.args))
+            kwargs = pytree.tree_map_only(torch.fx.Node, lambda n: values[n.name], dict(item.kwargs))
             value = item.meta.get("val")
             if isinstance(value, torch.Tensor):
                 nodes.append(_node(item, item.target, args, kwargs, value))
                 values[item.name] = Ref(item.name)
-            elif isinstance(
-                value, (list, tuple)
-            ):  # split, chunk, max.dim: its getitems become the nodes
-                values[item.name] = Node(
-                    item.name, item.target, args, kwargs, (), torch.float32
-                )
+            elif isinstance(value, (list, tuple)):  # split, chunk, max.dim: its getitems become the nodes
+                values[item.name] = Node(item.name, item.target, args, kwargs, (), torch.float32)
     shape = (1, *_input_shape(exported))
     return NodeGraph(
         INPUT,
@@ -143,9 +128,7 @@ def _nodes_of(exported: torch.export.ExportedProgram) -> NodeGraph:
 def _output_name(values, node) -> str:
     value = values.get(getattr(node, "name", None))
     if not isinstance(value, Ref):
-        raise ModelError(
-            f"the model returns {node}, which does not depend on the frame: return tensors only"
-        )
+        raise ModelError(f"the model returns {node}, which does not depend on the frame: return tensors only")
     return value.name
 
 
@@ -169,11 +152,7 @@ def _constants_of(exported) -> dict[str, torch.Tensor]:
     for spec in exported.graph_signature.input_specs:
         kind = spec.kind.name
         if kind in ("PARAMETER", "BUFFER"):
-            table = (
-                exported.state_dict
-                if spec.persistent is not False
-                else exported.constants
-            )
+            table = exported.state_dict if spec.persistent is not False else exported.constants
             found[spec.arg.name] = table[spec.target].detach()
         elif kind == "CONSTANT_TENSOR":
             found[spec.arg.name] = exported.constants[spec.target].detach()
@@ -189,12 +168,7 @@ def _input_shape(exported) -> tuple[int, ...]:
 def _names_of_outputs(exported, count: int) -> tuple[str, ...]:
     if count == 1:
         return ("output",)
-    tree = pytree.tree_unflatten(
-        list(range(exported.call_spec.out_spec.num_leaves)), exported.call_spec.out_spec
-    )
+    tree = pytree.tree_unflatten(list(range(exported.call_spec.out_spec.num_leaves)), exported.call_spec.out_spec)
     paths = [pytree.keystr(path) for path, _ in pytree.tree_flatten_with_path(tree)[0]]
-    names = tuple(
-        p.strip("[]'\"").replace("']['", ".") or f"output_{i}"
-        for i, p in enumerate(paths)
-    )
+    names = tuple(p.strip("[]'\"").replace("']['", ".") or f"output_{i}" for i, p in enumerate(paths))
     return names if len(names) == count else tuple(f"output_{i}" for i in range(count))

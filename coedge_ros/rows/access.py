@@ -51,9 +51,7 @@ class Window:
     def unclipped(self, rows: RowRange) -> tuple[int, int]:
         """First and one past last row that the windows touch, padding rows included (may be negative)."""
         start = rows.start * self.stride - self.padding
-        return start, (rows.stop - 1) * self.stride - self.padding + self.dilation * (
-            self.kernel - 1
-        ) + 1
+        return start, (rows.stop - 1) * self.stride - self.padding + self.dilation * (self.kernel - 1) + 1
 
     def reads(self, rows: RowRange) -> RowSet:
         start, stop = self.unclipped(rows)
@@ -73,9 +71,7 @@ class Transposed:
 
     def reads(self, rows: RowRange) -> RowSet:
         reach = self.dilation * (self.kernel - 1)
-        start = max(
-            0, -((reach - rows.start - self.padding) // self.stride)
-        )  # ceil((a + p - reach) / s)
+        start = max(0, -((reach - rows.start - self.padding) // self.stride))  # ceil((a + p - reach) / s)
         stop = min(self.height, (rows.stop - 1 + self.padding) // self.stride + 1)
         return RowSet.of((start, stop)) if start < stop else RowSet()
 
@@ -126,8 +122,7 @@ def is_halo_free(access: RowAccess, height: int) -> bool:
     """Whether any band of the output reads no rows outside of the same band of the input (equal heights)."""
     return isinstance(access, Same) or (
         isinstance(access, Window)
-        and (access.kernel, access.stride, access.padding, access.height)
-        == (1, 1, 0, height)
+        and (access.kernel, access.stride, access.padding, access.height) == (1, 1, 0, height)
     )
 
 

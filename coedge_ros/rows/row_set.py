@@ -83,11 +83,7 @@ class RowSet:
                 if cut.stop <= r.start or r.stop <= cut.start:
                     pieces.append(r)
                     continue
-                pieces += [
-                    RowRange(a, b)
-                    for a, b in ((r.start, cut.start), (cut.stop, r.stop))
-                    if a < b
-                ]
+                pieces += [RowRange(a, b) for a, b in ((r.start, cut.start), (cut.stop, r.stop)) if a < b]
             left = pieces
         return RowSet(tuple(left))
 
@@ -98,11 +94,7 @@ class RowSet:
     @property
     def hull(self) -> RowRange:
         """Smallest range that holds the whole set; `[0, 0)` for the empty set."""
-        return (
-            RowRange(self.ranges[0].start, self.ranges[-1].stop)
-            if self.ranges
-            else RowRange(0, 0)
-        )
+        return RowRange(self.ranges[0].start, self.ranges[-1].stop) if self.ranges else RowRange(0, 0)
 
     def offset_of(self, row: int) -> int:
         """Position of `row` when the rows of the set are stacked in ascending order.

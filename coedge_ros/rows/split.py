@@ -34,15 +34,9 @@ def split_by_shares(height: int, shares: Sequence[float]) -> tuple[int, ...]:
     total = sum(shares)
     bounds = [0]
     for cumulative, share in zip(accumulate(shares), shares, strict=True):
-        bounds.append(
-            max(bounds[-1], int(height * cumulative / total + 0.5))
-            if share > 0
-            else bounds[-1]
-        )
+        bounds.append(max(bounds[-1], int(height * cumulative / total + 0.5)) if share > 0 else bounds[-1])
     last = max(i for i, share in enumerate(shares) if share > 0)
-    return tuple(min(b, height) for b in bounds[: last + 1]) + (height,) * (
-        len(bounds) - last - 1
-    )
+    return tuple(min(b, height) for b in bounds[: last + 1]) + (height,) * (len(bounds) - last - 1)
 
 
 def scale_boundaries(boundaries: Sequence[int], height: int) -> tuple[int, ...]:
@@ -63,6 +57,4 @@ def band(boundaries: Sequence[int], index: int) -> RowSet:
 
 def bands(boundaries: Sequence[int]) -> list[RowRange]:
     """All bands, empty ones included."""
-    return [
-        RowRange(a, b) for a, b in zip(boundaries[:-1], boundaries[1:], strict=True)
-    ]
+    return [RowRange(a, b) for a, b in zip(boundaries[:-1], boundaries[1:], strict=True)]

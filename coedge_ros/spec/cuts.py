@@ -32,11 +32,7 @@ def layer_cuts(graph: ModelGraph) -> tuple[int, ...]:
             produced = graph.index[operand.tensor]
             height = graph.tensor(operand.tensor).height
             reads_halo = op.kind is not Kind.REDUCE and operand.access is not None
-            if (
-                reads_halo
-                and produced > last
-                and not is_halo_free(operand.access, height)
-            ):
+            if reads_halo and produced > last and not is_halo_free(operand.access, height):
                 cuts.add(i - 1)
                 last = i - 1
     return tuple(sorted(cuts))

@@ -80,9 +80,7 @@ class Operator:
 
     def macs_of(self, rows: int) -> int:
         """Multiply-accumulates for `rows` output rows."""
-        return (
-            self.macs * rows // self.output.height if self.output.height else self.macs
-        )
+        return self.macs * rows // self.output.height if self.output.height else self.macs
 
 
 @dataclass(frozen=True)
@@ -148,6 +146,4 @@ class ModelGraph:
     @property
     def trunk_macs(self) -> int:
         """Multiply-accumulates that bands share."""
-        return sum(
-            op.macs for op in self.operators[: self.trunk_length] if op.output.height
-        )
+        return sum(op.macs for op in self.operators[: self.trunk_length] if op.output.height)

@@ -42,25 +42,14 @@ class PartitionPlan:
         if not self.workers or len(set(self.workers)) != len(self.workers):
             raise ValueError(f"workers must be named, each once: {self.workers}")
         if self.head not in self.workers:
-            raise ValueError(
-                f"head {self.head!r} is none of the workers {self.workers}"
-            )
+            raise ValueError(f"head {self.head!r} is none of the workers {self.workers}")
         if list(self.cuts) != sorted(set(self.cuts)) or any(c < 0 for c in self.cuts):
             raise ValueError(f"cuts must ascend from 0 or more: {self.cuts}")
         if len(self.boundaries) != len(self.cuts) + 1:
-            raise ValueError(
-                f"{len(self.cuts)} cuts make {len(self.cuts) + 1} stages, not {len(self.boundaries)}"
-            )
+            raise ValueError(f"{len(self.cuts)} cuts make {len(self.cuts) + 1} stages, not {len(self.boundaries)}")
         for row in self.boundaries:
-            if (
-                len(row) != len(self.workers) + 1
-                or row[0] != 0
-                or list(row) != sorted(row)
-                or row[-1] <= 0
-            ):
-                raise ValueError(
-                    f"boundaries must ascend from 0, one more than workers: {row}"
-                )
+            if len(row) != len(self.workers) + 1 or row[0] != 0 or list(row) != sorted(row) or row[-1] <= 0:
+                raise ValueError(f"boundaries must ascend from 0, one more than workers: {row}")
 
     @property
     def stages(self) -> int:
@@ -69,9 +58,7 @@ class PartitionPlan:
 
     def stage_of(self, operator_index: int) -> int:
         """Stage of a trunk operator; -1 for the input."""
-        return (
-            -1 if operator_index < 0 else sum(cut < operator_index for cut in self.cuts)
-        )
+        return -1 if operator_index < 0 else sum(cut < operator_index for cut in self.cuts)
 
     def owned(self, stage: int, height: int) -> tuple[int, ...]:
         """Boundaries of stage `stage` for a tensor of `height` rows."""
@@ -93,8 +80,7 @@ class PartitionPlan:
 
     def __str__(self) -> str:
         shares = ", ".join(
-            f"{name} {self.boundaries[0][i + 1] - self.boundaries[0][i]}"
-            for i, name in enumerate(self.workers)
+            f"{name} {self.boundaries[0][i + 1] - self.boundaries[0][i]}" for i, name in enumerate(self.workers)
         )
         return f"{self.stages} stages, rows of the first ({self.boundaries[0][-1]}): {shares}; head on {self.head}"
 
@@ -104,11 +90,7 @@ def reference_heights(graph: ModelGraph, cuts: tuple[int, ...]) -> tuple[int, ..
     heights = []
     start = 0
     for end in (*cuts, graph.trunk_length - 1):
-        made = [
-            op.output.height
-            for op in graph.operators[start : end + 1]
-            if op.output.height
-        ]
+        made = [op.output.height for op in graph.operators[start : end + 1] if op.output.height]
         heights.append(made[-1] if made else graph.input.height)
         start = end + 1
     return tuple(heights)
@@ -126,9 +108,7 @@ def plan_from_shares(
     `head` defaults to the worker with the largest share of the last stage.
     """
     heights = reference_heights(graph, cuts)
-    per_stage = (
-        shares if isinstance(shares[0], (list, tuple)) else [shares] * len(heights)
-    )
+    per_stage = shares if isinstance(shares[0], (list, tuple)) else [shares] * len(heights)
     if len(per_stage) != len(heights):
         raise ValueError(f"{len(per_stage)} lists of shares for {len(heights)} stages")
     last = list(per_stage[-1])
@@ -139,7 +119,5 @@ def plan_from_shares(
         workers=tuple(workers),
         head=head or workers[last.index(max(last))],
         cuts=tuple(cuts),
-        boundaries=tuple(
-            split_by_shares(h, s) for h, s in zip(heights, per_stage, strict=True)
-        ),
+        boundaries=tuple(split_by_shares(h, s) for h, s in zip(heights, per_stage, strict=True)),
     )

@@ -21,7 +21,9 @@ from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.tensors import TensorSpec
 
 MANAGER = -1
-REPORT_HEADER = 6  # macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out; then start and stop of the rows of each stage
+REPORT_HEADER = (
+    6  # macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out; then start and stop of the rows of each stage
+)
 
 
 class TransferKind(str, Enum):
@@ -97,10 +99,7 @@ class Schedule:
 
     def macs(self, worker: int, stage: int) -> int:
         """Multiply-accumulates that a worker executes in a stage, overlap included."""
-        return sum(
-            self._macs(self.graph.operators[w.operator], w.rows)
-            for w in self.work[worker][stage].computes
-        )
+        return sum(self._macs(self.graph.operators[w.operator], w.rows) for w in self.work[worker][stage].computes)
 
     @staticmethod
     def _macs(op: Operator, rows: RowSet) -> int:
@@ -109,11 +108,7 @@ class Schedule:
     @property
     def participants(self) -> tuple[int, ...]:
         """Workers that have anything to do."""
-        return tuple(
-            i
-            for i, stages in enumerate(self.work)
-            if not all(s.is_idle for s in stages)
-        )
+        return tuple(i for i, stages in enumerate(self.work) if not all(s.is_idle for s in stages))
 
 
 def derive_schedule(graph: ModelGraph, plan: PartitionPlan) -> Schedule:
@@ -139,60 +134,38 @@ class _Derivation:
             stage_of_trunk.append(stage)
             stage += i in cuts
         # where an operator runs (a REDUCE: where its partial results are made)
-        self.stage_of = {
-            op.name: s for op, s in zip(graph.operators, stage_of_trunk, strict=False)
-        }
-        self.stage_of |= {
-            op.name: self.stages for op in graph.operators[graph.trunk_length :]
-        }
+        self.stage_of = {op.name: s for op, s in zip(graph.operators, stage_of_trunk, strict=False)}
+        self.stage_of |= {op.name: self.stages for op in graph.operators[graph.trunk_length :]}
         self.stage_of[graph.input.name] = -1
         self.by_stage: list[list[int]] = [[] for _ in range(self.stages + 1)]
         for i, op in enumerate(graph.operators):
             self.by_stage[self.stage_of[op.name]].append(i)
         self.alive = self._alive_after_their_stage()
-        self.computed: list[dict[str, RowSet]] = [
-            {} for _ in range(self.n)
-        ]  # rows that a worker computes
-        self.needed: list[list[dict[str, RowSet]]] = [
-            [{} for _ in range(self.stages + 2)] for _ in range(self.n)
-        ]
-        self.whole_stage: list[dict[str, int]] = [
-            {} for _ in range(self.n)
-        ]  # first stage needing a whole tensor
+        self.computed: list[dict[str, RowSet]] = [{} for _ in range(self.n)]  # rows that a worker computes
+        self.needed: list[list[dict[str, RowSet]]] = [[{} for _ in range(self.stages + 2)] for _ in range(self.n)]
+        self.whole_stage: list[dict[str, int]] = [{} for _ in range(self.n)]  # first stage needing a whole tensor
         self.transfers: list[tuple] = []
 
     def _check(self) -> None:
         graph, plan = self.graph, self.plan
         if plan.model_digest != graph.digest:
-            raise ValueError(
-                f"plan is for weights {plan.model_digest[:12]}, the model has {graph.digest[:12]}"
-            )
+            raise ValueError(f"plan is for weights {plan.model_digest[:12]}, the model has {graph.digest[:12]}")
         if (plan.height, plan.width) != (graph.input.shape[2], graph.input.shape[3]):
-            raise ValueError(
-                f"plan is for {plan.height}x{plan.width}, the model was traced at {graph.input.shape[2:]}"
-            )
+            raise ValueError(f"plan is for {plan.height}x{plan.width}, the model was traced at {graph.input.shape[2:]}")
         if plan.cuts and plan.cuts[-1] >= graph.trunk_length - 1:
-            raise ValueError(
-                f"cut {plan.cuts[-1]} is behind the trunk of {graph.trunk_length} operators"
-            )
+            raise ValueError(f"cut {plan.cuts[-1]} is behind the trunk of {graph.trunk_length} operators")
 
     def _alive_after_their_stage(self) -> set[str]:
         outputs = set(self.graph.outputs)
         return {
             name
             for name, users in self.graph.consumers.items()
-            if name in outputs
-            or any(
-                self.stage_of[self.graph.operators[u].name] > self.stage_of[name]
-                for u in users
-            )
+            if name in outputs or any(self.stage_of[self.graph.operators[u].name] > self.stage_of[name] for u in users)
         }
 
     def owned(self, worker: int, tensor: TensorSpec) -> RowSet:
         """Rows of a tensor that a worker owns: by the boundaries of the stage that made it."""
-        stage = max(
-            0, self.stage_of[tensor.name]
-        )  # the input counts as made by stage 0
+        stage = max(0, self.stage_of[tensor.name])  # the input counts as made by stage 0
         return band(self.plan.owned(stage, tensor.height), worker)
 
     # -- what each worker needs -------------------------------------------------------------------------------------
@@ -208,9 +181,7 @@ class _Derivation:
         return Schedule(self.graph, self.plan, transfers, self._work(transfers))
 
     def _need_whole(self, worker: int, name: str, stage: int) -> None:
-        self.whole_stage[worker][name] = min(
-            stage, self.whole_stage[worker].get(name, stage)
-        )
+        self.whole_stage[worker][name] = min(stage, self.whole_stage[worker].get(name, stage))
 
     def _demand(self, worker: int, stage: int) -> None:
         """Rows that a worker computes in a stage, and what it needs from earlier ones, from last operator to first."""
@@ -226,9 +197,7 @@ class _Derivation:
         rows_in_stage: dict[str, RowSet] = defaultdict(RowSet)
         for i in reversed(self.by_stage[stage]):
             op = self.graph.operators[i]
-            if (
-                op.kind is Kind.REDUCE
-            ):  # the partial result of the rows that the worker owns
+            if op.kind is Kind.REDUCE:  # the partial result of the rows that the worker owns
                 source = self.graph.tensor(op.operands[0].tensor)
                 self._add_rows(
                     worker,
@@ -254,9 +223,7 @@ class _Derivation:
                     self._need_whole(worker, operand.tensor, stage)
                 else:
                     wanted = reads_of(operand.access, rows)
-                    self._add_rows(
-                        worker, stage, rows_in_stage, needed, operand.tensor, wanted
-                    )
+                    self._add_rows(worker, stage, rows_in_stage, needed, operand.tensor, wanted)
 
     def _demand_whole(self, worker, stage, op: Operator, rows_in_stage, needed) -> None:
         for operand in op.operands:
@@ -271,9 +238,7 @@ class _Derivation:
         index = self.graph.index[tensor.name]
         return index < 0 or self.graph.operators[index].placement is Placement.SHARDED
 
-    def _add_rows(
-        self, worker, stage, rows_in_stage, needed, name: str, rows: RowSet
-    ) -> None:
+    def _add_rows(self, worker, stage, rows_in_stage, needed, name: str, rows: RowSet) -> None:
         if not rows:
             return
         if self.stage_of[name] == stage:
@@ -283,9 +248,7 @@ class _Derivation:
 
     # -- what travels -------------------------------------------------------------------------------------------------
 
-    def _add(
-        self, kind, tensor: TensorSpec, source, target, rows, sent_after, needed_in
-    ) -> None:
+    def _add(self, kind, tensor: TensorSpec, source, target, rows, sent_after, needed_in) -> None:
         count = len(rows) if rows is not None else 0
         shape, size = tensor.wire_shape(count), tensor.wire_bytes(count)
         self.transfers.append(
@@ -314,16 +277,8 @@ class _Derivation:
                     held[name] = held.get(name, EMPTY) | missing
                     made = self.stage_of[name]
                     for source in (MANAGER,) if made < 0 else range(self.n):
-                        rows = (
-                            missing
-                            if made < 0
-                            else missing & self.owned(source, tensor)
-                        )
-                        kind = (
-                            TransferKind.GATHER
-                            if stage == self.stages
-                            else TransferKind.HALO
-                        )
+                        rows = missing if made < 0 else missing & self.owned(source, tensor)
+                        kind = TransferKind.GATHER if stage == self.stages else TransferKind.HALO
                         for piece in rows:
                             self._add(
                                 TransferKind.SCATTER if made < 0 else kind,
@@ -349,9 +304,7 @@ class _Derivation:
                 if stage is None:
                     continue
                 if stage <= self.stage_of[op.name]:
-                    raise ValueError(
-                        f"plan lacks the forced cut between {op.name} and what reads it"
-                    )
+                    raise ValueError(f"plan lacks the forced cut between {op.name} and what reads it")
                 for source in self.contributors(op):
                     if source != worker:
                         made = self.stage_of[op.name]
@@ -403,9 +356,7 @@ class _Derivation:
         transfers = [Transfer(i, *values) for i, values in enumerate(fields)]
         working = {t.source for t in transfers} | {t.target for t in transfers}
         for worker in sorted(working - {MANAGER}):
-            spec = TensorSpec(
-                "report", (REPORT_HEADER + 2 * self.stages,), "float64", None
-            )
+            spec = TensorSpec("report", (REPORT_HEADER + 2 * self.stages,), "float64", None)
             transfers.append(
                 Transfer(
                     len(transfers), TransferKind.REPORT, spec.name, worker, MANAGER, None, self.stages,
@@ -416,9 +367,7 @@ class _Derivation:
 
     # -- what each worker does ------------------------------------------------------------------------------------------
 
-    def _work(
-        self, transfers: tuple[Transfer, ...]
-    ) -> tuple[tuple[StageWork, ...], ...]:
+    def _work(self, transfers: tuple[Transfer, ...]) -> tuple[tuple[StageWork, ...], ...]:
         receives = [[[] for _ in range(self.stages + 1)] for _ in range(self.n)]
         sends = [[[] for _ in range(self.stages + 1)] for _ in range(self.n)]
         for t in transfers:
@@ -452,9 +401,7 @@ class _Derivation:
                     found.append(
                         Work(
                             i,
-                            self.owned(
-                                worker, self.graph.tensor(op.operands[0].tensor)
-                            ),
+                            self.owned(worker, self.graph.tensor(op.operands[0].tensor)),
                         )
                     )
             elif op.name in self.computed[worker]:

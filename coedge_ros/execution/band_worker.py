@@ -1,0 +1,199 @@
+"""A worker without ROS: takes fragments from a channel, runs the oldest frame that can go on, sends what others lack."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from coedge_ros.execution.fragment import Channel, FrameKey, Outgoing
+from coedge_ros.execution.inbox import Inbox
+from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
+
+
+@dataclass(slots=True)
+class FrameRun:
+    """A frame under way on one worker."""
+
+    key: FrameKey
+    program: WorkerProgram
+    started_s: float
+    stage: int = 0
+    values: Values = field(default_factory=dict)
+    macs: int = 0
+    compute_s: float = 0.0
+    transmit_s: float = 0.0
+    wait_s: float = 0.0
+    bytes_out: int = 0
+    rows: list[tuple[int, int]] = field(default_factory=list)
+
+    @property
+    def is_finished(self) -> bool:
+        return self.stage >= len(self.program.stages)
+
+    def is_ready(self, arrived: dict[int, torch.Tensor]) -> bool:
+        """Whether everything has arrived that the next stage needs."""
+        return all(i in arrived for i in self.program.stages[self.stage].receives)
+
+
+@dataclass(slots=True)
+class Totals:
+    """Counted since start."""
+
+    frames: int = 0
+    abandoned: int = 0
+    bytes_out: int = 0
+    busy_s: float = 0.0
+    last_finished_s: float = float("-inf")
+    last: FrameRun | None = None
+
+
+class BandWorker:
+    """Computes bands of frames.
+
+    Parameters
+    ----------
+    name : str
+        This worker's name in the plans.
+    channel : Channel
+        Fragments in and out.
+    clock : callable
+        Monotonic seconds.
+    on_event : callable, optional
+        `on_event(key, stage)`: told when a stage begins, for tests and the flight recorder.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        channel: Channel,
+        clock: Callable[[], float] = time.perf_counter,
+        on_event: Callable[[FrameKey, int], None] | None = None,
+        max_frames: int = 8,
+    ):
+        self.name, self.channel, self.clock, self.on_event = name, channel, clock, on_event
+        self.inbox = Inbox(name, max_frames)
+        self.totals = Totals()
+        self.programs: dict[tuple[int, int], WorkerProgram] = {}
+        self.timeout_s: dict[tuple[int, int], float] = {}
+        self.runs: dict[FrameKey, FrameRun] = {}
+
+    def install(self, session: int, epoch: int, program: WorkerProgram, frame_timeout_s: float) -> None:
+        """Accept frames of a plan; of each session the two newest plans are kept."""
+        self.programs[(session, epoch)] = program
+        self.timeout_s[(session, epoch)] = frame_timeout_s
+        self.inbox.prepare(session, epoch, program.schedule)
+        mine = sorted(e for s, e in self.programs if s == session)
+        for old in mine[:-2]:
+            self.release(session, old)
+
+    def release(self, session: int, epoch: int) -> None:
+        """Forget a plan and its frames."""
+        self.programs.pop((session, epoch), None)
+        self.timeout_s.pop((session, epoch), None)
+        for key in [k for k in self.runs if (k.session, k.epoch) == (session, epoch)]:
+            self._abandon(key)
+        self.inbox.release(session, epoch)
+
+    def release_session(self, session: int) -> None:
+        """Forget all plans of a session."""
+        for epoch in [e for s, e in self.programs if s == session]:
+            self.release(session, epoch)
+
+    def poll(self, timeout_s: float) -> bool:
+        """Take what has arrived, then run one stage of the oldest frame that can go on.
+
+        Waits for at most `timeout_s` when nothing can. Returns whether a stage ran.
+        """
+        while self._take(0.0):
+            pass
+        run = self._runnable()
+        if run is None:
+            began = self.clock()
+            if self._take(timeout_s) and (run := self._runnable()) is None:
+                pass
+            self._waited(self.clock() - began)
+            self._drop_overdue()
+        if run is None:
+            return False
+        self._run_stage(run)
+        return True
+
+    # -- one step each ------------------------------------------------------------------------------------------------
+
+    def _take(self, timeout_s: float) -> bool:
+        fragment = self.channel.receive(timeout_s)
+        if fragment is None:
+            return False
+        key = self.inbox.accept(fragment)
+        if key is not None and key not in self.runs:
+            self.runs[key] = FrameRun(key, self.programs[(key.session, key.epoch)], self.clock())
+        return True
+
+    def _runnable(self) -> FrameRun | None:
+        for key in sorted(self.runs):
+            run = self.runs[key]
+            if run.is_ready(self.inbox.frames[key]):
+                return run
+        return None
+
+    def _run_stage(self, run: FrameRun) -> None:
+        stage = run.program.stages[run.stage]
+        if self.on_event:
+            self.on_event(run.key, run.stage)
+        began = self.clock()
+        with torch.inference_mode():
+            run.macs += stage.run(run.values, self.inbox.frames[run.key])
+            run.rows.append((stage.rows.start, stage.rows.stop))
+            computed = self.clock()
+            self._send(run, stage)
+        for index in stage.receives:
+            del self.inbox.frames[run.key][index]
+        for name in stage.frees:
+            run.values.pop(name, None)
+        ended = self.clock()
+        run.compute_s += computed - began
+        run.transmit_s += ended - computed
+        self.totals.busy_s += ended - began
+        run.stage += 1
+        if run.is_finished:
+            self._finish(run)
+
+    def _send(self, run: FrameRun, stage: StageProgram) -> None:
+        for item in stage.sends:
+            wire = item.wire(run.values)
+            out = Outgoing(run.key, item.transfer, self.name, run.program.graph.digest, wire)
+            run.bytes_out += self.channel.send(item.receiver, out)
+
+    def _finish(self, run: FrameRun) -> None:
+        counted = [run.macs, run.compute_s, run.wait_s, run.transmit_s, self.inbox.bytes_of[run.key], run.bytes_out]
+        trunk_rows = run.rows[: run.program.schedule.plan.stages]
+        wire = torch.tensor([*counted, *(n for pair in trunk_rows for n in pair)], dtype=torch.float64)
+        if run.program.report:
+            out = Outgoing(run.key, run.program.report, self.name, run.program.graph.digest, wire)
+            self.channel.send("manager", out)
+        self.totals.frames += 1
+        self.totals.bytes_out += run.bytes_out
+        self.totals.last_finished_s = self.clock()
+        self.totals.last = run
+        run.values.clear()
+        del self.runs[run.key]
+        self.inbox.finish(run.key)
+
+    def _waited(self, seconds: float) -> None:
+        """Waiting counts for the oldest frame: it is the one that something is missing for."""
+        if self.runs:
+            self.runs[min(self.runs)].wait_s += seconds
+
+    def _drop_overdue(self) -> None:
+        now = self.clock()
+        for key, run in list(self.runs.items()):
+            if now - run.started_s > self.timeout_s[(key.session, key.epoch)]:
+                self._abandon(key)
+
+    def _abandon(self, key: FrameKey) -> None:
+        del self.runs[key]
+        self.inbox.finish(key)
+        self.totals.abandoned += 1

@@ -1,0 +1,167 @@
+"""The manager's side of a frame: scatter the row bands, gather outputs and reports."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+
+from coedge_ros.execution.fragment import MANAGER_NAME, Channel, FrameKey, Outgoing
+from coedge_ros.execution.inbox import Inbox
+from coedge_ros.spec.schedule import MANAGER, REPORT_HEADER, Schedule, TransferKind
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What one worker did for a frame, as it counted itself. `rows` are half-open, per stage."""
+
+    worker: str
+    macs: int
+    compute_s: float
+    wait_s: float
+    transmit_s: float
+    bytes_in: int
+    bytes_out: int
+    rows: tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """Outputs of a frame by name, and the reports that have arrived."""
+
+    key: FrameKey
+    outputs: dict[str, torch.Tensor]
+    usage: tuple[Usage, ...]
+    usage_complete: bool
+    latency_s: float
+    scatter_bytes: int
+
+
+@dataclass(slots=True)
+class _Pending:
+    schedule: Schedule
+    started_s: float
+    results: list[int]
+    reports: list[int]
+    scatter_bytes: int = 0
+    answered_s: float | None = None
+    extra: dict = field(default_factory=dict)
+
+
+class FrameCoordinator:
+    """Sends frames to the workers of a plan and collects their answers.
+
+    Parameters
+    ----------
+    channel : Channel
+        Fragments in and out; the participant is `manager`.
+    report_grace_s : float
+        How long an answer waits for reports that are still under way.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        clock: Callable[[], float] = time.perf_counter,
+        report_grace_s: float = 0.05,
+        max_frames: int = 16,
+    ):
+        self.channel, self.clock, self.report_grace_s = channel, clock, report_grace_s
+        self.inbox = Inbox(MANAGER_NAME, max_frames, is_manager=True)
+        self.pending: dict[FrameKey, _Pending] = {}
+
+    def start(self, key: FrameKey, schedule: Schedule, frame: np.ndarray) -> None:
+        """Scatter a frame `(H, W, 3)` uint8 of the model's size to the workers of a schedule."""
+        graph = schedule.graph
+        if frame.shape != (graph.input.shape[2], graph.input.shape[3], graph.input.shape[1]):
+            raise ValueError(f"frame is {frame.shape}, the plan is for {graph.input.shape}")
+        began = self.clock()
+        pixels = torch.from_numpy(np.ascontiguousarray(frame)).unsqueeze(1)  # wire order: (H, 1, W, 3)
+        of_kind = {
+            kind: [t.index for t in schedule.of_kind(kind)] for kind in (TransferKind.RESULT, TransferKind.REPORT)
+        }
+        pending = _Pending(schedule, began, of_kind[TransferKind.RESULT], of_kind[TransferKind.REPORT])
+        self.pending[key] = pending
+        self.inbox.frames[key] = {}
+        for t in schedule.of_kind(TransferKind.SCATTER):
+            out = Outgoing(key, t, MANAGER_NAME, graph.digest, pixels[t.rows.start : t.rows.stop])
+            pending.scatter_bytes += self.channel.send(schedule.plan.workers[t.target], out)
+
+    def take(self, timeout_s: float) -> bool:
+        """Take one fragment, waiting for at most `timeout_s`."""
+        fragment = self.channel.receive(timeout_s)
+        if fragment is not None:
+            self.inbox.accept(fragment)
+        return fragment is not None
+
+    def finished(self) -> list[Answer]:
+        """Answers that are complete now, oldest first; each is given once."""
+        answers = []
+        for key in sorted(self.pending):
+            pending, arrived = self.pending[key], self.inbox.frames.get(key, {})
+            if not all(i in arrived for i in pending.results):
+                continue
+            now = self.clock()
+            pending.answered_s = pending.answered_s or now
+            complete = all(i in arrived for i in pending.reports)
+            if complete or now - pending.answered_s >= self.report_grace_s:
+                answers.append(self._answer(key, pending, arrived, complete))
+                self.forget(key)
+        return answers
+
+    def overdue(self, timeout_s: float) -> list[FrameKey]:
+        """Frames under way for longer than `timeout_s`."""
+        now = self.clock()
+        return [k for k in sorted(self.pending) if now - self.pending[k].started_s > timeout_s]
+
+    def missing_workers(self, key: FrameKey) -> list[str]:
+        """Workers whose result or report for a frame has not arrived."""
+        pending, arrived = self.pending[key], self.inbox.frames.get(key, {})
+        sources = {
+            pending.schedule.transfers[i].source for i in (*pending.results, *pending.reports) if i not in arrived
+        }
+        return [pending.schedule.plan.workers[s] for s in sorted(sources) if s != MANAGER]
+
+    def forget(self, key: FrameKey) -> None:
+        """Give a frame up; what still comes of it is stale."""
+        self.pending.pop(key, None)
+        self.inbox.finish(key)
+
+    def _answer(self, key, pending: _Pending, arrived, complete: bool) -> Answer:
+        reports = [pending.schedule.transfers[i] for i in pending.reports if i in arrived]
+        return Answer(
+            key=key,
+            outputs=assemble_outputs(pending.schedule, arrived),
+            usage=tuple(_usage(pending.schedule.plan.workers[t.source], arrived[t.index]) for t in reports),
+            usage_complete=complete,
+            latency_s=pending.answered_s - pending.started_s,
+            scatter_bytes=pending.scatter_bytes,
+        )
+
+
+def assemble_outputs(schedule: Schedule, arrived: dict[int, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """Outputs by name from the RESULT transfers; bands are stacked from top to bottom."""
+    graph = schedule.graph
+    outputs = {}
+    for name, tensor_name in zip(graph.output_names, graph.outputs, strict=True):
+        spec = graph.tensor(tensor_name)
+        parts = [t for t in schedule.of_kind(TransferKind.RESULT) if t.tensor == tensor_name]
+        if parts[0].rows is None:
+            outputs[name] = arrived[parts[0].index]
+            continue
+        unwire = tuple(spec.wire_axes.index(a) for a in range(len(spec.shape)))
+        bands = [arrived[t.index].permute(unwire) for t in sorted(parts, key=lambda t: t.rows)]
+        outputs[name] = bands[0] if len(bands) == 1 else torch.cat(bands, dim=spec.row_axis)
+    return outputs
+
+
+def _usage(worker: str, report: torch.Tensor) -> Usage:
+    values = report.tolist()
+    macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out = values[:REPORT_HEADER]
+    rows = tuple(
+        (int(a), int(b)) for a, b in zip(values[REPORT_HEADER::2], values[REPORT_HEADER + 1 :: 2], strict=True)
+    )
+    return Usage(worker, int(macs), compute_s, wait_s, transmit_s, int(bytes_in), int(bytes_out), rows)

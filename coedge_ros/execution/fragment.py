@@ -1,0 +1,83 @@
+"""What travels between participants, and the channel that carries it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from coedge_ros.spec.schedule import Transfer
+
+PROTOCOL_VERSION = 1
+CODEC_RAW = 0
+
+MANAGER_NAME = "manager"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class FrameKey:
+    """All state belongs to one of these: session of the manager, epoch of the plan, frame number."""
+
+    session: int
+    epoch: int
+    frame: int
+
+    def __str__(self) -> str:
+        return f"frame {self.frame} of epoch {self.epoch}"
+
+
+@dataclass(slots=True)
+class Fragment:
+    """One chunk of a transfer. The fields are those of `coedge_ros/msg/Fragment`, whose messages serve in its place."""
+
+    session: int
+    epoch: int
+    frame: int
+    transfer: int
+    source: str
+    model_digest: str
+    row_start: int
+    row_stop: int
+    shape: Sequence[int]
+    dtype: str
+    data: Any  # buffer of bytes
+    chunk: int = 0
+    chunk_count: int = 1
+    codec: int = CODEC_RAW
+    scale: Sequence[float] = field(default_factory=tuple)
+    protocol_version: int = PROTOCOL_VERSION
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """A whole transfer to be sent: the channel cuts it into chunks and encodes it."""
+
+    key: FrameKey
+    transfer: Transfer
+    source: str
+    model_digest: str
+    wire: torch.Tensor  # contiguous, in wire order
+
+
+class Channel(Protocol):
+    """Carries fragments to other participants and brings those addressed to this one."""
+
+    def send(self, receiver: str, item: Outgoing) -> int:
+        """Send a transfer; returns the bytes of payload that it took."""
+        ...
+
+    def receive(self, timeout_s: float) -> Fragment | None:
+        """Next fragment for this participant, waiting for at most `timeout_s`; None when there is none."""
+        ...
+
+
+def to_bytes(wire: torch.Tensor):
+    """Bytes of a contiguous CPU tensor, as a one-dimensional uint8 array that shares its memory."""
+    return wire.detach().reshape(-1).view(torch.uint8).numpy()
+
+
+def from_bytes(data, dtype: str, shape: Sequence[int]) -> torch.Tensor:
+    """Tensor over a writable buffer, which it shares."""
+    return torch.frombuffer(data, dtype=getattr(torch, dtype)).reshape(tuple(shape))

@@ -1,0 +1,153 @@
+"""Checks arriving fragments against the schedule, puts chunks together and keeps them until they are used.
+
+Nothing is allocated for a fragment that does not fit a schedule that is prepared here, so what can be held is bounded by
+`max_frames` times what the plan says a frame needs.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable
+from math import prod
+
+import torch
+
+from coedge_ros.errors import ProtocolError
+from coedge_ros.execution.fragment import CODEC_RAW, PROTOCOL_VERSION, FrameKey, from_bytes
+from coedge_ros.spec.schedule import MANAGER, Schedule, Transfer
+from coedge_ros.spec.tensors import ITEM_BYTES
+
+Arrived = dict[int, torch.Tensor]  # transfer index -> tensor in wire order
+
+
+class Inbox:
+    """Fragments addressed to one participant.
+
+    Parameters
+    ----------
+    me : int
+        Participant: index in the plan's workers is looked up per schedule by `name`; `MANAGER` for the manager.
+    name : str
+        This participant's name.
+    max_frames : int
+        Frames that may be under way at the same time; a fragment of one more is refused.
+    """
+
+    def __init__(self, name: str, max_frames: int = 8, is_manager: bool = False):
+        self.name, self.max_frames, self.is_manager = name, max_frames, is_manager
+        self.rejected: Counter[str] = Counter()
+        self.last_rejection = ""
+        self.bytes_in = 0
+        self.frames: dict[FrameKey, Arrived] = {}
+        self.bytes_of: Counter[FrameKey] = Counter()
+        self._chunks: dict[tuple[FrameKey, int], dict[int, object]] = {}
+        self._schedules: dict[tuple[int, int], Schedule] = {}
+        self._finished: deque[FrameKey] = deque(maxlen=256)
+        self._decoders: dict[int, Callable] = {}
+
+    def prepare(self, session: int, epoch: int, schedule: Schedule) -> None:
+        """From now on fragments of this plan are accepted."""
+        self._schedules[(session, epoch)] = schedule
+
+    def release(self, session: int, epoch: int) -> None:
+        """Forget a plan and the frames that came under it."""
+        self._schedules.pop((session, epoch), None)
+        for key in [k for k in self.frames if (k.session, k.epoch) == (session, epoch)]:
+            self.finish(key)
+
+    def finish(self, key: FrameKey) -> None:
+        """Forget a frame; what still comes of it is stale."""
+        self.frames.pop(key, None)
+        self.bytes_of.pop(key, None)
+        for chunk_key in [k for k in self._chunks if k[0] == key]:
+            del self._chunks[chunk_key]
+        self._finished.append(key)
+
+    def accept(self, fragment) -> FrameKey | None:
+        """Take one fragment (a `Fragment`, or the ROS message of that name); None when it was refused and counted."""
+        try:
+            return self._accept(fragment)
+        except ProtocolError as error:
+            self.rejected[error.reason] += 1
+            self.last_rejection = str(error)
+            return None
+
+    def _accept(self, f) -> FrameKey:
+        if f.protocol_version != PROTOCOL_VERSION:
+            raise ProtocolError(
+                "protocol_version", f"{_show(f.source)} speaks {f.protocol_version}, not {PROTOCOL_VERSION}"
+            )
+        schedule = self._schedules.get((f.session, f.epoch))
+        if schedule is None:
+            known = any(session == f.session for session, _ in self._schedules)
+            raise ProtocolError("unknown_epoch" if known else "unknown_session", f"session {f.session} epoch {f.epoch}")
+        key = FrameKey(f.session, f.epoch, f.frame)
+        if key in self._finished:
+            raise ProtocolError("stale_frame", str(key))
+        transfer = self._checked_transfer(schedule, f)
+        arrived = self.frames.get(key)
+        if arrived is None:
+            if len(self.frames) >= self.max_frames:
+                raise ProtocolError("too_many_frames", f"{key}: {len(self.frames)} are under way")
+            arrived = self.frames[key] = {}
+        if transfer.index in arrived:
+            raise ProtocolError("duplicate", f"transfer {transfer.index} of {key}")
+        size = len(f.data)
+        self.bytes_in += size
+        self.bytes_of[key] += size
+        if f.chunk_count == 1:
+            arrived[transfer.index] = self._decode(f, transfer, f.data)
+        else:
+            self._take_chunk(key, transfer, f, arrived)
+        return key
+
+    def _checked_transfer(self, schedule: Schedule, f) -> Transfer:
+        if f.transfer >= len(schedule.transfers):
+            raise ProtocolError("unknown_transfer", f"{f.transfer} of {len(schedule.transfers)}")
+        transfer = schedule.transfers[f.transfer]
+        target = "manager" if transfer.target == MANAGER else schedule.plan.workers[transfer.target]
+        source = "manager" if transfer.source == MANAGER else schedule.plan.workers[transfer.source]
+        if target != self.name:
+            raise ProtocolError("wrong_receiver", f"transfer {transfer.index} is for {target}")
+        if f.source != source:
+            raise ProtocolError("wrong_source", f"transfer {transfer.index} comes from {source}, not {_show(f.source)}")
+        if f.model_digest != schedule.graph.digest:
+            raise ProtocolError(
+                "model_digest", f"{source} has {_show(f.model_digest)}, here is {schedule.graph.digest[:12]}"
+            )
+        rows = (transfer.rows.start, transfer.rows.stop) if transfer.rows else (0, 0)
+        if (f.row_start, f.row_stop) != rows:
+            raise ProtocolError("rows", f"transfer {transfer.index} has rows {rows}, not {(f.row_start, f.row_stop)}")
+        if tuple(f.shape) != transfer.wire_shape or f.dtype != transfer.dtype:
+            raise ProtocolError("shape", f"transfer {transfer.index} is {transfer.wire_shape} {transfer.dtype}")
+        if not 0 < f.chunk_count <= max(1, transfer.wire_bytes) or not 0 <= f.chunk < f.chunk_count:
+            raise ProtocolError("chunk", f"{f.chunk} of {f.chunk_count}")
+        if f.codec != CODEC_RAW:
+            raise ProtocolError("codec", f"{f.codec} is not known here")
+        if f.chunk_count == 1 and len(f.data) != transfer.wire_bytes:
+            raise ProtocolError("size", f"transfer {transfer.index} has {transfer.wire_bytes} bytes, not {len(f.data)}")
+        if f.chunk_count > 1 and len(f.data) > transfer.wire_bytes:
+            raise ProtocolError("size", f"a chunk of {len(f.data)} bytes for {transfer.wire_bytes}")
+        return transfer
+
+    def _decode(self, f, transfer: Transfer, data) -> torch.Tensor:
+        assert prod(transfer.wire_shape) * ITEM_BYTES[transfer.dtype] == transfer.wire_bytes
+        return from_bytes(data, transfer.dtype, transfer.wire_shape)
+
+    def _take_chunk(self, key: FrameKey, transfer: Transfer, f, arrived: Arrived) -> None:
+        chunks = self._chunks.setdefault((key, transfer.index), {})
+        if f.chunk in chunks:
+            raise ProtocolError("duplicate", f"chunk {f.chunk} of transfer {transfer.index} of {key}")
+        chunks[f.chunk] = f.data
+        if len(chunks) < f.chunk_count:
+            return
+        del self._chunks[(key, transfer.index)]
+        whole = bytearray().join(bytes(chunks[i]) for i in range(f.chunk_count))
+        if len(whole) != transfer.wire_bytes:
+            raise ProtocolError("size", f"chunks of transfer {transfer.index} make {len(whole)} bytes")
+        arrived[transfer.index] = self._decode(f, transfer, whole)
+
+
+def _show(text: str) -> str:
+    """A name from the wire, fit for a log line."""
+    return repr(text[:32])
