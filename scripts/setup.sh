@@ -65,7 +65,10 @@ run_pip() {  # shows what is large and what went wrong; everything else goes to 
   fail "pip failed; its whole output is in $log. Run the script again after mending the cause: it continues."
 }
 
-hash_of() { (cd "$checkout" && find "$@" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) | sha256sum; }
+hash_of() {
+  (cd "$checkout" && find "$@" -type f ! -path '*/__pycache__/*' -print0 | LC_ALL=C sort -z | xargs -0 sha256sum) |
+    sha256sum
+}
 
 usable() {  # an environment knows its own path and interpreter: moved, half-made or without its Python it is of no use
   [[ $(cat "$state/made_for" 2>/dev/null) == "$distro $venv" ]] && "$venv/bin/python" -c '' 2>/dev/null
@@ -75,7 +78,8 @@ make_environment() {
   local python
   python=$(find_python)
   check_machine "$python"
-  [[ ! -e $venv || -e $venv/pyvenv.cfg ]] || fail "$venv exists and is no Python environment; set COEDGE_VENV to another."
+  [[ ! -e $venv || -e $venv/pyvenv.cfg ]] ||
+    fail "$venv exists and is no Python environment; set COEDGE_VENV to another."
   say "first run: downloads about 0.5 GB, takes 2 GB on disk in $venv"
   [[ -n ${COEDGE_TORCH_INDEX_URL:-} ]] ||
     say "(gigabytes more if your index sends torch with CUDA: COEDGE_TORCH_INDEX_URL may name one that has CPU builds)"
