@@ -22,6 +22,7 @@ def _profile(depth: int, *, reliable: bool = True, latched: bool = False, **more
         depth=depth,
         reliability=ReliabilityPolicy.RELIABLE if reliable else ReliabilityPolicy.BEST_EFFORT,
         durability=DurabilityPolicy.TRANSIENT_LOCAL if latched else DurabilityPolicy.VOLATILE,
+        liveliness=LivelinessPolicy.AUTOMATIC,
         **more,
     )
 
@@ -42,7 +43,6 @@ FRAGMENT_REQUESTS = _profile(100)
 STATUS = _profile(
     50,
     deadline=Duration(seconds=STATUS_DEADLINE_S),
-    liveliness=LivelinessPolicy.AUTOMATIC,
     liveliness_lease_duration=Duration(seconds=STATUS_LEASE_S),
 )
 # Every accepted frame has exactly one answer, so none may be lost between two reads of a slow reader.
@@ -78,8 +78,8 @@ def subscription_events(node: Node, topic: str) -> SubscriptionEventCallbacks:
         policy = qos_policy_name_from_kind(event.last_policy_kind)
         node.get_logger().error(
             f"a publisher on {node.resolve_topic_name(topic)} offers a weaker {policy} than this node asks for, so "
-            f"nothing arrives from it: strengthen the publisher's {policy}, or relax it here where a parameter allows it "
-            "(image_reliable for images)"
+            f"nothing arrives from it: strengthen the publisher's {policy}, or relax it here where a parameter allows "
+            "it (image_reliable for images)"
         )
 
     return SubscriptionEventCallbacks(incompatible_qos=incompatible)

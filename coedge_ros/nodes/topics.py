@@ -1,4 +1,4 @@
-"""Names of all topics. Relative, so that a namespace or a remapping moves them; `coedge` is the namespace by default."""
+"""Names of all topics: relative, so that a namespace (`coedge` by default) or a remapping moves them."""
 
 import re
 

@@ -5,9 +5,6 @@ import time
 
 import numpy as np
 import pytest
-
-pytest.importorskip("sensor_msgs.msg")
-
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
