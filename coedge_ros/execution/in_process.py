@@ -11,12 +11,14 @@ import torch
 from coedge_ros.execution.band_worker import BandWorker
 from coedge_ros.execution.coordinator import Answer, FrameCoordinator
 from coedge_ros.execution.fragment import MANAGER_NAME, Fragment, FrameKey, Outgoing, to_bytes
-from coedge_ros.execution.program import WorkerProgram
+from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
 from coedge_ros.graph.lower import PartitionedModel
+from coedge_ros.rows.row_set import RowSet
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import MANAGER, derive_schedule
+from coedge_ros.spec.schedule import derive_schedule
 
 Tamper = Callable[[str, Fragment], Fragment | None]
+OnTensor = Callable[[int, int, str, "RowSet | None", torch.Tensor], None]
 
 
 class InProcessHub:
@@ -57,6 +59,25 @@ class InProcessChannel:
         return queue.popleft() if queue else None
 
 
+class _Observed:
+    """A stage that tells what it made."""
+
+    def __init__(self, stage: StageProgram, worker: int, tell: OnTensor):
+        self.stage, self.worker, self.tell = stage, worker, tell
+
+    def __getattr__(self, name: str):
+        return getattr(self.stage, name)
+
+    def run(self, values: Values, arrived: dict[int, torch.Tensor]) -> int:
+        self.stage.assemble(values, arrived)
+        for combine in self.stage.combines:
+            self.tell(self.worker, self.stage.index, combine.operator, None, values[combine.operator])
+        macs = self.stage.compute(values)
+        for name, rows in self.stage.made:
+            self.tell(self.worker, self.stage.index, name, rows, values[name])
+        return macs
+
+
 class InProcessCluster:
     """All workers of a plan and the manager's side, run in turn by the calling thread.
 
@@ -66,11 +87,20 @@ class InProcessCluster:
         The model of each worker; one for all usually.
     plan : PartitionPlan
         What to run.
-    on_cut : callable, optional
-        `on_cut(worker index, stage, values, held rows)` after each stage, to compare tensors at cuts.
+    tamper : callable, optional
+        `tamper(receiver, fragment)` may change or drop fragments.
+    on_tensor : callable, optional
+        `on_tensor(worker index, stage, name, rows, tensor)`: told of every tensor that outlives the stage that made it,
+        and of every combined result; `rows` is None for a tensor that is whole.
     """
 
-    def __init__(self, models, plan: PartitionPlan, tamper: Tamper | None = None):
+    def __init__(
+        self,
+        models: PartitionedModel | list[PartitionedModel],
+        plan: PartitionPlan,
+        tamper: Tamper | None = None,
+        on_tensor: OnTensor | None = None,
+    ):
         self.models = models if isinstance(models, list) else [models] * len(plan.workers)
         self.plan = plan
         self.schedule = derive_schedule(self.models[0].graph, plan)
@@ -78,8 +108,10 @@ class InProcessCluster:
         self.coordinator = FrameCoordinator(hub.channel(MANAGER_NAME), report_grace_s=0.0)
         self.coordinator.inbox.prepare(1, 1, self.schedule)
         self.workers = [BandWorker(name, hub.channel(name)) for name in plan.workers]
-        for i, worker in enumerate(self.workers):
-            program = WorkerProgram(self.models[i], self.schedule, i)
+        self.programs = [WorkerProgram(model, self.schedule, i) for i, model in enumerate(self.models)]
+        for i, (worker, program) in enumerate(zip(self.workers, self.programs, strict=True)):
+            if on_tensor:
+                program.stages = tuple(_Observed(stage, i, on_tensor) for stage in program.stages)
             worker.install(1, 1, program, frame_timeout_s=float("inf"))
         self.frame = 0
 
@@ -94,7 +126,7 @@ class InProcessCluster:
         key = FrameKey(1, 1, self.frame)
         self.frame += 1
         self.coordinator.start(key, self.schedule, frame)
-        while any([worker.poll(0.0) for worker in self.workers]):
+        while sum(worker.poll(0.0) for worker in self.workers):
             pass
         while self.coordinator.take(0.0):
             pass
@@ -103,17 +135,3 @@ class InProcessCluster:
             refused = {w.name: dict(w.inbox.rejected) for w in self.workers if w.inbox.rejected}
             raise RuntimeError(f"no answer for {key}; refused fragments: {refused or 'none'}")
         return answers[0]
-
-
-def run_whole(model: PartitionedModel, frame: np.ndarray) -> dict[str, torch.Tensor]:
-    """All tensors of the model for one frame, computed whole, by name."""
-    pixels = torch.from_numpy(np.ascontiguousarray(frame)).permute(2, 0, 1).unsqueeze(0)
-    return model.nodes.run(pixels)
-
-
-def owned_of(schedule, tensor: str, worker: int):
-    """Rows of a tensor that a worker owns at the stage that makes it, as boundaries (start, stop)."""
-    plan = schedule.plan
-    stage = max(0, plan.stage_of(schedule.graph.index[tensor]))
-    bounds = plan.owned(stage, schedule.graph.tensor(tensor).height)
-    return (0, bounds[-1]) if worker == MANAGER else (bounds[worker], bounds[worker + 1])

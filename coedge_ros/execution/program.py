@@ -96,13 +96,22 @@ class StageProgram:
     sends: tuple[Send, ...]
     frees: tuple[str, ...]
     rows: RowRange
+    made: tuple[tuple[str, RowSet | None], ...]  # what outlives the kernels: name, and rows unless it is whole
 
     def run(self, values: Values, arrived: dict[int, torch.Tensor]) -> int:
         """Compute the stage in place; returns the multiply-accumulates that were executed."""
+        self.assemble(values, arrived)
+        return self.compute(values)
+
+    def assemble(self, values: Values, arrived: dict[int, torch.Tensor]) -> None:
+        """Put what has arrived together with what is here."""
         for assembly in self.assemblies:
             values[assembly.tensor] = assembly.run(values, arrived)
         for combine in self.combines:
             values[combine.operator] = combine.run(values, arrived)
+
+    def compute(self, values: Values) -> int:
+        """Run the kernels; returns the multiply-accumulates that were executed."""
         macs = 0
         for step in self.steps:
             values[step.output] = step.kernel(*[values[name] for name in step.operands])
@@ -115,6 +124,11 @@ class StageProgram:
 def partial_name(operator: str) -> str:
     """Name under which a worker keeps its partial result of a REDUCE."""
     return f"{operator}#partial"
+
+
+def is_partial(name: str) -> bool:
+    """Whether a value is a partial result, which no tensor of the model equals."""
+    return name.endswith("#partial")
 
 
 class WorkerProgram:
@@ -157,7 +171,9 @@ class WorkerProgram:
         frees = tuple(sorted(name for name in (past | {n for n in here if n not in self._last_use}) - freed))
         trunk = index < self.schedule.plan.stages
         rows = self.schedule.owned_rows(self.worker, index) if trunk else RowRange(0, 0)
-        return StageProgram(index, work.receives, assemblies, combines, steps, sends, frees, rows)
+        kept = [step.output for step in steps if step.output not in freed]
+        made = tuple((name, self._held.get(name)) for name in kept if not is_partial(name))
+        return StageProgram(index, work.receives, assemblies, combines, steps, sends, frees, rows, made)
 
     def _assemblies(self, arriving: list[Transfer]) -> tuple[Assembly, ...]:
         by_tensor: dict[str, list[Transfer]] = {}

@@ -14,6 +14,7 @@ from coedge_ros.graph.digest import model_digest
 from coedge_ros.graph.ir import Node, NodeGraph
 from coedge_ros.graph.rules import convolution, pointwise, pooling, reduction, resample, shape  # noqa: F401
 from coedge_ros.graph.rules.registry import RULES, Lowered, Value
+from coedge_ros.graph.simplify import simplify
 from coedge_ros.graph.trace import PixelInput, trace
 from coedge_ros.spec.graph import Kind, ModelGraph, Operand, Operator, Placement
 from coedge_ros.spec.tensors import TensorSpec
@@ -74,7 +75,12 @@ def partition_model(
         When torch.export cannot trace it, nothing can be split, or `strict` refuses.
     """
     nodes = trace(PixelInput(module, mean, std), height, width)
-    model = lower(nodes, digest or model_digest(module))
+    return partition_nodes(nodes, digest or model_digest(module), strict=strict)
+
+
+def partition_nodes(nodes: NodeGraph, digest: str, *, strict: bool = False) -> PartitionedModel:
+    """Simplify a traced graph and find the row rule of every operator; see `partition_model`."""
+    model = lower(simplify(nodes), digest)
     if model.graph.trunk_length == 0 or model.graph.trunk_macs == 0:
         raise ModelError("no convolution of this model can be split by rows: run it whole on one worker")
     if strict and model.graph.notices:

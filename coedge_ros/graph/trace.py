@@ -12,7 +12,6 @@ from torch.utils import _pytree as pytree
 
 from coedge_ros.errors import ModelError
 from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref
-from coedge_ros.graph.simplify import simplify
 
 INPUT = "frame"
 
@@ -51,6 +50,9 @@ class PixelInput(nn.Module):
 def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> NodeGraph:
     """Trace a module that takes a uint8 frame `(1, channels, height, width)`, usually a `PixelInput`.
 
+    The operators are those that the user wrote, one by one: batch norms are not folded, nothing is left out. This is
+    what banded results are compared with; `simplify` makes what bands run. Both name their tensors alike.
+
     Raises
     ------
     ModelError
@@ -65,7 +67,7 @@ def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> Node
                 exported = exported.run_decompositions({})  # in-place operators become plain ones
     except Exception as error:  # torch.export raises nearly anything
         raise ModelError(_explain(error, height, width)) from error
-    return simplify(_nodes_of(exported))
+    return _nodes_of(exported)
 
 
 def _explain(error: Exception, height: int, width: int) -> str:

@@ -7,7 +7,6 @@ is the layer's own padding, never halo.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
@@ -124,11 +123,3 @@ def is_halo_free(access: RowAccess, height: int) -> bool:
         isinstance(access, Window)
         and (access.kernel, access.stride, access.padding, access.height) == (1, 1, 0, height)
     )
-
-
-def owner_of(boundaries: Sequence[int], row: int) -> int:
-    """Index of the band that owns `row`, for ascending `boundaries` of which the first is 0."""
-    index = bisect_left(boundaries, row + 1) - 1
-    if not 0 <= index < len(boundaries) - 1:
-        raise IndexError(f"row {row} is outside of {tuple(boundaries)}")
-    return index

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 from architectures.table import ARCHITECTURES
-from support.rescale import rescale_to_unit_variance
 from support.torchvision_zoo import torchvision_models, why_absent
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
@@ -15,6 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from coedge_ros.errors import ModelError
 from coedge_ros.graph.example_data import imagenet_class_names, photo
 from coedge_ros.graph.loading import load_model
+from coedge_ros.graph.rescale import rescale_to_unit_variance
 from coedge_ros.graph.zoo.registry import zoo_entry, zoo_names
 
 torch.set_num_threads(1)

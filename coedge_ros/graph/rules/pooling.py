@@ -82,8 +82,8 @@ def _avg_pool2d(node, values):
 def _divisors(node, value) -> torch.Tensor:
     """What torch divides each window's sum by, `(1, 1, H_out, W_out)`: found by pooling a map of ones."""
     ones = torch.ones(1, 1, *value.spec.shape[2:], dtype=torch.float64)
-    args = list(node.args[1:])
-    kernel, stride, padding, ceil_mode = ([*args, [], 0, False][i] for i in range(4)) if len(args) < 4 else args[:4]
+    kernel, stride = node.args[1], argument(node, 2, "stride")
+    padding, ceil_mode = argument(node, 3, "padding", 0), argument(node, 4, "ceil_mode", False)
     count_include_pad = argument(node, 5, "count_include_pad", True)
     override = argument(node, 6, "divisor_override")
     mean = F.avg_pool2d(ones, kernel, stride or None, padding, ceil_mode, count_include_pad, override)

@@ -29,6 +29,8 @@ def rescale_to_unit_variance(module: nn.Module, x: torch.Tensor, *, seed: int = 
         In eval mode; it stays in it. All its layers must be modules, not an exported graph.
     x
         Normalised image (N, 3, H, W), best with much detail, such as noise.
+        A layer whose weights are all zero, such as a zero-initialised last convolution, gets normal ones; one whose
+        output is constant all the same is left as it is.
     seed
         Equal seeds give equal weights.
 
@@ -73,8 +75,12 @@ def rescale_to_unit_variance(module: nn.Module, x: torch.Tensor, *, seed: int = 
             return None
         done.add(layer)
         deviation = output.std(correction=0)
-        if not torch.isfinite(deviation) or deviation < 1e-20:
-            raise AssertionError(f"{layer} has a constant output on this image")
+        if not deviation > 1e-20:
+            layer.weight.copy_(normal(layer.weight, 1.0))
+            output = layer.forward(*inputs)
+            deviation = output.std(correction=0)
+        if not (torch.isfinite(deviation) and deviation > 1e-20):
+            return None
         layer.weight.div_(deviation)
         if layer.bias is not None:
             layer.bias.div_(deviation)
