@@ -10,7 +10,7 @@ to layer until the last biases are the answer; `graph.rescale` gives weights wit
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -165,11 +165,18 @@ class Oracle:
             found |= {k: v for k, v in self.model.nodes.run(pixels, keep=ours).items() if k in ours}
         return found
 
-    def verify(self, plan: PartitionPlan, frames: Sequence[np.ndarray] | None = None, **cluster) -> Verdict:
-        """Run frames in bands and compare; `cluster` goes to `InProcessCluster`, `models` in place of the model."""
+    def verify(
+        self,
+        plan: PartitionPlan,
+        frames: Sequence[np.ndarray] | None = None,
+        make_cluster: Callable[..., InProcessCluster] = InProcessCluster,
+    ) -> Verdict:
+        """Run frames, by default one of noise, in bands and compare.
+
+        `make_cluster(model, plan, on_tensor=...)` makes the cluster; tests make one that errs.
+        """
         made: list[tuple[int, int, str, RowSet | None, torch.Tensor]] = []
-        models = cluster.pop("models", self.model)
-        banded = InProcessCluster(models, plan, on_tensor=lambda *told: made.append(told), **cluster)
+        banded = make_cluster(self.model, plan, on_tensor=lambda *told: made.append(told))
         outputs: list[Comparison] = []
         cuts: list[Comparison] = []
         for frame in self.frames() if frames is None else frames:

@@ -143,9 +143,7 @@ def _pad(node, values):
     rest = [0 if i in (position, position + 1) else p for i, p in enumerate(pads)]
     if mode == "constant":
         return _constant_pad(node, values, above, rest, position, fill or 0)
-    height = value.spec.height
-    source = torch.arange(height, dtype=torch.float64).reshape(1, 1, height, 1).expand(1, 1, height, 4)
-    index = [int(i) for i in F.pad(source, (0, 0, above, below), mode=mode)[0, 0, :, 0]]
+    index = padded_index(value.spec.height, above, below, mode)
     access = Table.of_index(index)
 
     def build(rows, held):
@@ -156,6 +154,12 @@ def _pad(node, values):
         return per_range(rows, axis, make)
 
     return Lowered(Kind.RESAMPLE, axis, (Operand(next(iter(values)), access),), build)
+
+
+def padded_index(height: int, above: int, below: int, mode: str) -> list[int]:
+    """Input row that each output row repeats; read off torch itself, by padding the row numbers."""
+    source = torch.arange(height, dtype=torch.float64).reshape(1, 1, height, 1).expand(1, 1, height, 4)
+    return [int(i) for i in F.pad(source, (0, 0, above, below), mode=mode)[0, 0, :, 0]]
 
 
 def pick_or(x, pick):
