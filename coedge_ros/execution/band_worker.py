@@ -111,10 +111,11 @@ class BandWorker:
             pass
         run = self._runnable()
         if run is None:
-            began = self.clock()
-            if self._take(timeout_s) and (run := self._runnable()) is None:
-                pass
-            self._waited(self.clock() - began)
+            began, waiting_for = self.clock(), min(self.runs, default=None)
+            if self._take(timeout_s):
+                run = self._runnable()
+            if waiting_for is not None:  # something is missing for the oldest frame; without frames it is idleness
+                self.runs[waiting_for].wait_s += self.clock() - began
             self._drop_overdue()
         if run is None:
             return False
@@ -181,11 +182,6 @@ class BandWorker:
         run.values.clear()
         del self.runs[run.key]
         self.inbox.finish(run.key)
-
-    def _waited(self, seconds: float) -> None:
-        """Waiting counts for the oldest frame: it is the one that something is missing for."""
-        if self.runs:
-            self.runs[min(self.runs)].wait_s += seconds
 
     def _drop_overdue(self) -> None:
         now = self.clock()

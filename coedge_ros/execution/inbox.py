@@ -1,13 +1,14 @@
 """Checks arriving fragments against the schedule, puts chunks together and keeps them until they are used.
 
-Nothing is allocated for a fragment that does not fit a schedule that is prepared here, so what can be held is bounded by
-`max_frames` times what the plan says a frame needs.
+Nothing is allocated for a fragment that does not fit a schedule that is prepared here, so what can be held is bounded
+by `max_frames` times what the plan says a frame needs.
 """
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from math import prod
 
 import torch
@@ -18,6 +19,15 @@ from coedge_ros.spec.schedule import MANAGER, Schedule, Transfer
 from coedge_ros.spec.tensors import ITEM_BYTES
 
 Arrived = dict[int, torch.Tensor]  # transfer index -> tensor in wire order
+
+
+@dataclass(slots=True)
+class _Chunks:
+    """What has come of a transfer in chunks."""
+
+    count: int
+    bytes: int = 0
+    data: dict[int, object] = field(default_factory=dict)
 
 
 class Inbox:
@@ -40,7 +50,7 @@ class Inbox:
         self.bytes_in = 0
         self.frames: dict[FrameKey, Arrived] = {}
         self.bytes_of: Counter[FrameKey] = Counter()
-        self._chunks: dict[tuple[FrameKey, int], dict[int, object]] = {}
+        self._chunks: dict[tuple[FrameKey, int], _Chunks] = {}
         self._schedules: dict[tuple[int, int], Schedule] = {}
         self._finished: deque[FrameKey] = deque(maxlen=256)
         self._decoders: dict[int, Callable] = {}
@@ -92,13 +102,13 @@ class Inbox:
             arrived = self.frames[key] = {}
         if transfer.index in arrived:
             raise ProtocolError("duplicate", f"transfer {transfer.index} of {key}")
-        size = len(f.data)
-        self.bytes_in += size
-        self.bytes_of[key] += size
         if f.chunk_count == 1:
             arrived[transfer.index] = self._decode(f, transfer, f.data)
         else:
             self._take_chunk(key, transfer, f, arrived)
+        size = len(f.data)
+        self.bytes_in += size
+        self.bytes_of[key] += size
         return key
 
     def _checked_transfer(self, schedule: Schedule, f) -> Transfer:
@@ -126,8 +136,6 @@ class Inbox:
             raise ProtocolError("codec", f"{f.codec} is not known here")
         if f.chunk_count == 1 and len(f.data) != transfer.wire_bytes:
             raise ProtocolError("size", f"transfer {transfer.index} has {transfer.wire_bytes} bytes, not {len(f.data)}")
-        if f.chunk_count > 1 and len(f.data) > transfer.wire_bytes:
-            raise ProtocolError("size", f"a chunk of {len(f.data)} bytes for {transfer.wire_bytes}")
         return transfer
 
     def _decode(self, f, transfer: Transfer, data) -> torch.Tensor:
@@ -135,17 +143,22 @@ class Inbox:
         return from_bytes(data, transfer.dtype, transfer.wire_shape)
 
     def _take_chunk(self, key: FrameKey, transfer: Transfer, f, arrived: Arrived) -> None:
-        chunks = self._chunks.setdefault((key, transfer.index), {})
-        if f.chunk in chunks:
+        """Keep a chunk; refused ones leave what has come before untouched, and no more than the transfer is held."""
+        chunks = self._chunks.setdefault((key, transfer.index), _Chunks(f.chunk_count))
+        if f.chunk_count != chunks.count:
+            raise ProtocolError("chunk", f"{f.chunk} of {f.chunk_count}, others of {chunks.count}")
+        if f.chunk in chunks.data:
             raise ProtocolError("duplicate", f"chunk {f.chunk} of transfer {transfer.index} of {key}")
-        chunks[f.chunk] = f.data
-        if len(chunks) < f.chunk_count:
-            return
-        del self._chunks[(key, transfer.index)]
-        whole = bytearray().join(bytes(chunks[i]) for i in range(f.chunk_count))
-        if len(whole) != transfer.wire_bytes:
-            raise ProtocolError("size", f"chunks of transfer {transfer.index} make {len(whole)} bytes")
-        arrived[transfer.index] = self._decode(f, transfer, whole)
+        total = chunks.bytes + len(f.data)
+        is_last = len(chunks.data) + 1 == chunks.count
+        if total > transfer.wire_bytes or (is_last and total != transfer.wire_bytes):
+            raise ProtocolError("size", f"chunks of transfer {transfer.index} make {total} of {transfer.wire_bytes} bytes")
+        chunks.data[f.chunk] = f.data
+        chunks.bytes = total
+        if is_last:
+            del self._chunks[(key, transfer.index)]
+            whole = bytearray().join(bytes(chunks.data[i]) for i in range(chunks.count))
+            arrived[transfer.index] = self._decode(f, transfer, whole)
 
 
 def _show(text: str) -> str:

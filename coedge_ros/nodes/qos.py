@@ -45,6 +45,8 @@ STATUS = _profile(
     deadline=Duration(seconds=STATUS_DEADLINE_S),
     liveliness_lease_duration=Duration(seconds=STATUS_LEASE_S),
 )
+# One sender, twice per second; whoever comes late gets the last one.
+MANAGER_STATUS = _profile(1, latched=True)
 # Every accepted frame has exactly one answer, so none may be lost between two reads of a slow reader.
 RESULT = _profile(100)
 # Sent again several times per second, so a late rviz needs no history.

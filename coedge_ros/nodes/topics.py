@@ -10,6 +10,7 @@ IMAGE = "image"  # sensor_msgs/Image: what the camera saw
 FRAME_NAME = "frame_name"  # FrameName: which picture a stamp belongs to
 PARTITION_PLAN = "partition_plan"  # PartitionPlan: manager to all workers
 WORKER_STATUS = "worker_status"  # WorkerStatus: all workers publish here
+MANAGER_STATUS = "manager_status"  # ManagerStatus: what the cluster does, frames counted
 RESULT = "result"  # InferenceResult: the answers
 FRAGMENTS = "fragments"  # Fragment: one topic per receiver below this one
 FRAGMENT_REQUESTS = "fragment_requests"  # FragmentRequest: "send me these chunks again"

@@ -1,8 +1,8 @@
 """Which input rows an operator reads for given output rows: pure integer arithmetic.
 
 The window formula (checked by brute force in the tests): output rows `[a, b)` of a window operator with kernel `k`,
-stride `s`, padding `p` and dilation `d` read input rows `[a*s - p, (b-1)*s - p + d*(k-1) + 1)`. What falls outside the map
-is the layer's own padding, never halo.
+stride `s`, padding `p` and dilation `d` read input rows `[a*s - p, (b-1)*s - p + d*(k-1) + 1)`. What falls outside
+the map is the layer's own padding, never halo.
 """
 
 from __future__ import annotations

@@ -21,8 +21,9 @@ def split_by_shares(height: int, shares: Sequence[float]) -> tuple[int, ...]:
     Returns
     -------
     tuple of int
-        `len(shares) + 1` ascending boundaries, from 0 to `height`. Cumulative sums are rounded, so each boundary is less
-        than one row from where the shares put it, and scaling the same shares to another height keeps bands aligned.
+        `len(shares) + 1` ascending boundaries, from 0 to `height`. Cumulative sums are rounded, so each boundary is
+        less than one row from where the shares put it, and scaling the same shares to another height keeps bands
+        aligned.
 
     Raises
     ------

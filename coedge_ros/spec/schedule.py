@@ -3,8 +3,8 @@
 Manager and workers derive it each for themselves, so sender and receiver cannot disagree, and a fragment that does not
 fit the schedule is known to be wrong before anything is allocated.
 
-Stages are numbered 0 .. S-1 for the trunk and S for the head; -1 stands for the manager's side of the input, S+1 for its
-side of the outputs. Participants are worker indices, and `MANAGER`.
+Stages are numbered 0 .. S-1 for the trunk and S for the head; -1 stands for the manager's side of the input, S+1 for
+its side of the outputs. Participants are worker indices, and `MANAGER`.
 """
 
 from __future__ import annotations
@@ -365,7 +365,8 @@ class _Derivation:
             )  # fmt: skip
         return tuple(transfers)
 
-    # -- what each worker does ------------------------------------------------------------------------------------------
+    # -- what each worker does
+    # ------------------------------------------------------------------------------------------
 
     def _work(self, transfers: tuple[Transfer, ...]) -> tuple[tuple[StageWork, ...], ...]:
         receives = [[[] for _ in range(self.stages + 1)] for _ in range(self.n)]

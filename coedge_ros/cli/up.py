@@ -1,0 +1,78 @@
+"""`coedge up`: the processes of a cluster, computed as the launch file computes them, until Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+import time
+from pathlib import Path
+
+from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
+from coedge_ros.nodes.processes import ProcessGroup
+from coedge_ros.nodes.shared_memory import remove_stale_segments
+from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `coedge up`, the same as those of cluster.launch.py."""
+    parser.add_argument("--cluster", default="", help="cluster file; the one that is shipped when left out")
+    parser.add_argument("--model", default="mobilenet_v2", help="zoo name, package.module:factory, or a .pt2 file")
+    parser.add_argument("--weights", default="imagenet", help="file of weights, or imagenet for the zoo's own")
+    parser.add_argument("--input", default="", metavar="HxW", help="input size of the model; its own when left out")
+    parser.add_argument("--source", default="example", help="what the camera publishes: folder, picture, video, webcam "
+                        "number, example, example_video; '' for no camera node")  # fmt: skip
+    parser.add_argument("--image-topic", default="image", help="topic of the images")
+    parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of all nodes")
+    parser.add_argument("--host", default="", help="start only the workers that the cluster file puts on this host")
+    parser.add_argument("--only", choices=("all", "manager", "workers"), default="all", help="what to start here")
+    parser.add_argument("--loop", action="store_true", help="play the source again and again")
+    parser.add_argument("--rate", type=float, default=10.0, help="images per second of the source")
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error"))
+    parser.add_argument(
+        "--log-folder", type=Path, default=None, help="one log file per process, instead of the terminal"
+    )
+
+
+def input_size(text: str) -> tuple[int, int]:
+    """`HxW` as two numbers, (0, 0) for an empty text."""
+    from coedge_ros.errors import UserError
+
+    if not text:
+        return 0, 0
+    try:
+        height, width = (int(part) for part in text.lower().split("x"))
+    except ValueError:
+        raise UserError(f"--input {text!r} is not a size: write rows x columns, such as 480x640") from None
+    return height, width
+
+
+def run(args: argparse.Namespace) -> int:
+    """Start everything, wait for Ctrl-C or for a process that ends early."""
+    height, width = input_size(args.input)
+    options = ClusterOptions(
+        cluster=args.cluster, model=args.model, weights=args.weights, height=height, width=width, source=args.source,
+        image_topic=args.image_topic, namespace=args.namespace, host=args.host,
+        camera={"loop": args.loop, "rate_hz": args.rate, "wait_for_subscribers": 2, "wait_timeout_s": 300.0},
+        with_manager=args.only != "workers", with_workers=args.only != "manager",
+    )  # fmt: skip
+    remove_stale_segments()
+    signal.signal(signal.SIGTERM, _interrupt)
+    with ProcessGroup(output=args.log_folder, log_level=args.log_level) as group:
+        group.start(cluster_processes(options))
+        reported: set[str] = set()
+        try:
+            while len(group.ended()) < len(group.children):
+                for name, code in group.ended().items():
+                    if name not in reported:
+                        reported.add(name)
+                        print(f"{name} ended with {code}", file=sys.stderr)
+                time.sleep(0.2)
+        except KeyboardInterrupt:
+            print("stopping", file=sys.stderr)
+    remove_stale_segments()
+    return 0
+
+
+def _interrupt(signum, frame) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,91 @@
+"""Listens to a cluster: results, names of pictures, worker and manager status, plans. For the demo and the tests."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from coedge_ros.msg import FrameName, InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
+from coedge_ros.nodes import qos, topics
+
+
+def _stamp(header) -> tuple[int, int]:
+    return header.stamp.sec, header.stamp.nanosec
+
+
+@dataclass
+class Record:
+    """What was heard."""
+
+    results: list[InferenceResult] = field(default_factory=list)
+    names: dict[tuple[int, int], str] = field(default_factory=dict)
+    workers: dict[str, WorkerStatus] = field(default_factory=dict)
+    plans: list[PartitionPlan] = field(default_factory=list)
+    status: ManagerStatus | None = None
+
+    def name_of(self, result: InferenceResult) -> str:
+        """Name of the picture that a result is for, by its stamp."""
+        return self.names.get(_stamp(result.header), "")
+
+    def labels(self) -> dict[str, str]:
+        """Best label of each picture (frames of videos, whose names hold a #, are left out)."""
+        return {
+            name: r.classes[0].label
+            for r in self.results
+            if r.classes and (name := self.name_of(r)) and "#" not in name
+        }
+
+
+class Collector(Node):
+    """Subscribes to everything small that a cluster says."""
+
+    def __init__(self, namespace: str, context: rclpy.Context, name: str = "collector"):
+        super().__init__(name, namespace=namespace, context=context)
+        self.record = Record()
+        r = self.record
+        self.create_subscription(InferenceResult, topics.RESULT, r.results.append, qos.RESULT)
+        self.create_subscription(FrameName, topics.FRAME_NAME, self._name, qos.FRAME_NAME)
+        self.create_subscription(WorkerStatus, topics.WORKER_STATUS, self._worker, qos.STATUS)
+        self.create_subscription(ManagerStatus, topics.MANAGER_STATUS, self._manager, qos.MANAGER_STATUS)
+        self.create_subscription(PartitionPlan, topics.PARTITION_PLAN, r.plans.append, qos.PLAN)
+
+    def _name(self, message: FrameName) -> None:
+        self.record.names[_stamp(message.header)] = message.name
+
+    def _worker(self, message: WorkerStatus) -> None:
+        self.record.workers[message.name] = message
+
+    def _manager(self, message: ManagerStatus) -> None:
+        self.record.status = message
+
+
+class Listening:
+    """A collector in a context of its own, spun by the caller: use it as a context manager."""
+
+    def __init__(self, namespace: str):
+        self.namespace = namespace
+
+    def __enter__(self) -> Listening:
+        self.context = rclpy.Context()
+        rclpy.init(context=self.context)
+        self.node = Collector(self.namespace, self.context)
+        self.executor = SingleThreadedExecutor(context=self.context)
+        self.executor.add_node(self.node)
+        return self
+
+    @property
+    def record(self) -> Record:
+        """What was heard until now."""
+        return self.node.record
+
+    def spin(self, seconds: float) -> None:
+        """Handle messages for a moment."""
+        self.executor.spin_once(timeout_sec=seconds)
+
+    def __exit__(self, *exception) -> None:
+        self.executor.shutdown()
+        self.node.destroy_node()
+        rclpy.try_shutdown(context=self.context)

@@ -1,0 +1,139 @@
+"""Which processes a cluster has: one tested function that `cluster.launch.py` and `coedge up` both call.
+
+Pure Python without rclpy, so that launch files can import it before anything is started.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from coedge_ros.errors import UserError
+from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
+from coedge_ros.spec.cluster import ClusterSpec, WorkerSpec
+from coedge_ros.spec.cluster_file import load_cluster
+
+PACKAGE = "coedge_ros"
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSpec:
+    """One process of the cluster: an executable of the package with its node's name, parameters and remappings."""
+
+    executable: str
+    name: str
+    namespace: str
+    parameters: dict[str, Any] = field(default_factory=dict)
+    remappings: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """What a user chooses at start. Empty texts mean: as the package's parameter files and the cluster file say.
+
+    Attributes
+    ----------
+    source : str
+        What the camera node publishes; empty for no camera node (images come from the robot's own).
+    image_topic : str
+        Topic of the images, relative to the namespace.
+    host : str
+        Start only the workers that the cluster file puts on this host; empty for all.
+    """
+
+    cluster: str = ""
+    model: str = "mobilenet_v2"
+    weights: str = "imagenet"
+    height: int = 0
+    width: int = 0
+    source: str = "example"
+    image_topic: str = "image"
+    namespace: str = DEFAULT_NAMESPACE
+    host: str = ""
+    manager: dict[str, Any] = field(default_factory=dict)
+    camera: dict[str, Any] = field(default_factory=dict)
+    visualizer: dict[str, Any] = field(default_factory=dict)
+    worker: dict[str, Any] = field(default_factory=dict)
+    with_manager: bool = True
+    with_workers: bool = True
+    with_visualizer: bool = True
+
+
+def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
+    """Processes of a cluster on this machine, workers first.
+
+    Raises
+    ------
+    UserError
+        When the cluster file does not exist or does not fit, or puts no worker on the host asked for.
+    """
+    cluster = cluster_of(options.cluster)
+    model = {"model": options.model, "weights": options.weights, "height": options.height, "width": options.width}
+    images = (("image", options.image_topic),) if options.image_topic != "image" else ()
+    found = []
+    if options.with_workers:
+        found += [_worker(w, options, model) for w in _workers_on(cluster, options.host)]
+    if options.with_manager:
+        parameters = {**model, "cluster": options.cluster, **options.manager}
+        found.append(ProcessSpec("partition_manager", "partition_manager", options.namespace, parameters, images))
+    if options.with_manager and options.with_visualizer:
+        found.append(
+            ProcessSpec("load_visualizer", "load_visualizer", options.namespace, dict(options.visualizer), images)
+        )
+    if options.with_manager and options.source:
+        found.append(
+            ProcessSpec("camera", "camera", options.namespace, {"source": options.source, **options.camera}, images)
+        )
+    return found
+
+
+def _worker(worker: WorkerSpec, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:
+    parameters = {
+        **model,
+        "worker_name": worker.name,
+        "threads": worker.threads,
+        "device": worker.device,
+        "idle_w": worker.power.idle_w,
+        "compute_w": worker.power.compute_w,
+        "transmit_w": worker.power.transmit_w,
+        **options.worker,
+    }
+    return ProcessSpec("worker", worker.name, options.namespace, parameters)
+
+
+def _workers_on(cluster: ClusterSpec, host: str) -> list[WorkerSpec]:
+    workers = [w for w in cluster.workers if host in ("", w.host)]
+    if not workers:
+        hosts = ", ".join(h.name for h in cluster.hosts)
+        raise UserError(f"{cluster.source} puts no worker on host {host!r}; its hosts are {hosts}")
+    return workers
+
+
+def cluster_of(path: str) -> ClusterSpec:
+    """The cluster of a file; of the shipped one for an empty path."""
+    return load_cluster(path or share_folder() / "config" / "cluster.yaml")
+
+
+def share_folder() -> Path:
+    """Folder `share/coedge_ros` of the installed package, in a ROS workspace or in a virtual environment."""
+    prefixes = [p for p in os.environ.get("AMENT_PREFIX_PATH", "").split(os.pathsep) if p] + [sys.prefix]
+    for prefix in prefixes:
+        folder = Path(prefix) / "share" / PACKAGE
+        if folder.is_dir():
+            return folder
+    return Path(__file__).resolve().parents[2]  # a checkout that is not installed
+
+
+def dds_environment() -> dict[str, str]:
+    """Environment variables that make Fast DDS use the package's profile, unless the user has chosen one."""
+    names = (
+        "FASTDDS_DEFAULT_PROFILES_FILE",
+        "FASTRTPS_DEFAULT_PROFILES_FILE",
+    )  # Kilted reads the first, Jazzy the second
+    if any(name in os.environ for name in names):
+        return {}
+    profile = str(share_folder() / "config" / "fastdds_wired.xml")
+    return {names[0] if os.environ.get("ROS_DISTRO", "kilted") != "jazzy" else names[1]: profile}

@@ -1,0 +1,100 @@
+"""The channel over DDS: one topic per receiver, endpoints made once, large tensors cut into chunks."""
+
+from __future__ import annotations
+
+import array
+from collections.abc import Callable
+
+import rclpy
+from rclpy.node import Node
+from rclpy.publisher import Publisher
+
+from coedge_ros.execution.fragment import PROTOCOL_VERSION, Outgoing, to_bytes
+from coedge_ros.msg import Fragment
+from coedge_ros.nodes.qos import fragments_qos
+from coedge_ros.nodes.topics import fragments_topic
+from coedge_ros.nodes.wait_set import Inlet, ignore
+
+
+def make_data_node(control: Node) -> Node:
+    """The node beside `control` that carries data: in no executor, without services, in the same namespace."""
+    return rclpy.create_node(
+        f"{control.get_name()}_data",
+        namespace=control.get_namespace(),
+        start_parameter_services=False,
+        enable_rosout=False,
+        use_global_arguments=False,
+    )
+
+
+class DdsChannel:
+    """Fragments of one participant, see `execution.fragment.Channel`.
+
+    Parameters
+    ----------
+    node : Node
+        The data node: plain publishers and subscriptions, in no executor.
+    name : str
+        This participant's name.
+    depth : int
+        Samples that may be in flight on a topic, over all of its writers.
+    chunk_bytes : int
+        Largest payload of one message.
+    resolve : callable
+        The control node's `resolve_topic_name`, so that remappings hold for the data node too.
+    """
+
+    def __init__(self, node: Node, name: str, depth: int, chunk_bytes: int, resolve: Callable[[str], str]):
+        self.node, self.name, self.depth, self.chunk_bytes, self.resolve = node, name, depth, chunk_bytes, resolve
+        topic = resolve(fragments_topic(name))
+        self.subscription = node.create_subscription(Fragment, topic, ignore, fragments_qos(depth))
+        self.inlet = Inlet(node, [self.subscription])
+        self._publishers: dict[str, Publisher] = {}
+        self.unsent = 0  # transfers to receivers that are not connected
+
+    def connect(self, peer: str) -> None:
+        """Make the publisher to a peer, once; it stays for the life of the process."""
+        if peer != self.name and peer not in self._publishers:
+            topic = self.resolve(fragments_topic(peer))
+            self._publishers[peer] = self.node.create_publisher(Fragment, topic, fragments_qos(self.depth))
+
+    def matched(self) -> list[str]:
+        """Peers that this participant can send to, provided that all known peers can send to it."""
+        if not self.node.context.ok() or self.subscription.get_publisher_count() < len(self._publishers):
+            return []
+        return sorted(name for name, p in list(self._publishers.items()) if p.get_subscription_count() > 0)
+
+    def send(self, receiver: str, item: Outgoing) -> int:
+        """Send a transfer in chunks; returns its payload in bytes. An unknown receiver is counted in `unsent`."""
+        publisher = self._publishers.get(receiver)
+        if publisher is None:
+            self.unsent += 1
+            return 0
+        payload = to_bytes(item.wire)
+        transfer = item.transfer
+        message = Fragment()
+        message.protocol_version = PROTOCOL_VERSION
+        message.session, message.epoch, message.frame = item.key.session, item.key.epoch, item.key.frame
+        message.transfer = transfer.index
+        message.chunk_count = max(1, -(-len(payload) // self.chunk_bytes))
+        message.model_digest, message.source = item.model_digest, item.source
+        if transfer.rows:
+            message.row_start, message.row_stop = transfer.rows.start, transfer.rows.stop
+        message.shape = array.array("I", transfer.wire_shape)
+        message.dtype = transfer.dtype
+        for chunk in range(message.chunk_count):
+            message.chunk = chunk
+            data = array.array("B")
+            # Filling from the buffer protocol; any other assignment to uint8[] checks byte by byte.
+            data.frombytes(memoryview(payload[chunk * self.chunk_bytes : (chunk + 1) * self.chunk_bytes]))
+            message.data = data
+            publisher.publish(message)
+        return len(payload)
+
+    def receive(self, timeout_s: float) -> Fragment | None:
+        """Next fragment; waits for at most `timeout_s`."""
+        message = self.inlet.take(self.subscription)
+        if message is None and timeout_s > 0:
+            self.inlet.wait(timeout_s)
+            message = self.inlet.take(self.subscription)
+        return message

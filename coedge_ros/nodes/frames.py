@@ -1,0 +1,70 @@
+"""Frames between their arrival and their result, without ROS: newest wins, each accepted frame has exactly one result."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from coedge_ros.execution.fragment import FrameKey
+
+
+@dataclass(slots=True)
+class Frame:
+    """An accepted frame: pixels `(H, W, 3)` uint8 of the model's size, kept until there is a result."""
+
+    number: int
+    header: Any
+    pixels: np.ndarray
+    received_s: float
+    attempts: int = 0
+    key: FrameKey | None = None
+
+
+@dataclass(slots=True)
+class FrameBook:
+    """Counts and keeps frames.
+
+    Attributes
+    ----------
+    limit : int
+        Frames that may be with the workers at the same time.
+    queue_length : int
+        Frames that may wait for their turn; one more pushes the oldest out, which is counted as dropped.
+    """
+
+    limit: int
+    queue_length: int
+    waiting: deque[tuple[Any, np.ndarray, float]] = field(default_factory=deque)
+    active: dict[int, Frame] = field(default_factory=dict)
+    dropped: Counter[str] = field(default_factory=Counter)
+    received: int = 0
+    accepted: int = 0
+    answered: int = 0
+    _next: int = 0
+
+    def arrive(self, header: Any, pixels: np.ndarray, now_s: float) -> None:
+        """A frame came in; the newest is kept, the oldest waiting one goes when the queue is full."""
+        self.waiting.append((header, pixels, now_s))
+        while len(self.waiting) > self.queue_length:
+            self.waiting.popleft()
+            self.dropped["replaced by a newer frame"] += 1
+
+    def accept(self) -> Frame | None:
+        """Next waiting frame when there is room; from now on it must get a result."""
+        if not self.waiting or len(self.active) >= self.limit:
+            return None
+        header, pixels, received_s = self.waiting.popleft()
+        frame = Frame(self._next, header, pixels, received_s)
+        self._next += 1
+        self.active[frame.number] = frame
+        self.accepted += 1
+        return frame
+
+    def answer(self, number: int) -> Frame | None:
+        """The frame of a result, taken out; None when it has had its result."""
+        frame = self.active.pop(number, None)
+        self.answered += frame is not None
+        return frame

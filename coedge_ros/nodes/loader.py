@@ -1,0 +1,39 @@
+"""A thread for slow work: loading models, building programs, solving plans."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+
+from coedge_ros.errors import CoedgeError
+
+
+class Loader:
+    """Runs functions one after the other in a thread that dies with the process.
+
+    Parameters
+    ----------
+    on_failure : callable
+        Told in one line what went wrong; the thread goes on, because a process that says why it cannot work is more use
+        than a dead one.
+    """
+
+    def __init__(self, on_failure: Callable[[str], None]):
+        self._queue: SimpleQueue[tuple[Callable, tuple]] = SimpleQueue()
+        self._on_failure = on_failure
+        threading.Thread(target=self._run, name="loader", daemon=True).start()
+
+    def submit(self, function: Callable, *args) -> None:
+        """Run `function(*args)` when its turn comes."""
+        self._queue.put((function, args))
+
+    def _run(self) -> None:
+        while True:
+            function, args = self._queue.get()
+            try:
+                function(*args)
+            except CoedgeError as error:
+                self._on_failure(str(error))
+            except Exception as error:
+                self._on_failure(f"{type(error).__name__}: {error}")

@@ -1,0 +1,75 @@
+"""Between ROS messages and the core's values."""
+
+from __future__ import annotations
+
+import array
+import math
+
+import torch
+
+from coedge_ros.execution.coordinator import Usage
+from coedge_ros.execution.fragment import PROTOCOL_VERSION, to_bytes
+from coedge_ros.msg import PartitionPlan as PlanMessage
+from coedge_ros.msg import Tensor, WorkerUsage
+from coedge_ros.spec.plan import PartitionPlan
+
+
+def plan_to_message(plan: PartitionPlan, session: int, epoch: int, **more) -> PlanMessage:
+    """A plan as a message; `more` are further fields of the message."""
+    message = PlanMessage()
+    message.protocol_version, message.action = PROTOCOL_VERSION, PlanMessage.PREPARE
+    message.session, message.epoch = session, epoch
+    message.model_digest, message.height, message.width = plan.model_digest, plan.height, plan.width
+    message.workers, message.head = list(plan.workers), plan.head
+    message.cuts = list(plan.cuts)
+    message.boundaries = [b for row in plan.boundaries for b in row]
+    message.predicted_latency_s = message.predicted_energy_j = math.nan
+    for name, value in more.items():
+        setattr(message, name, value)
+    return message
+
+
+def plan_from_message(message: PlanMessage) -> PartitionPlan:
+    """The plan of a message.
+
+    Raises
+    ------
+    ValueError
+        When its numbers make no plan.
+    """
+    per_stage = len(message.workers) + 1
+    flat = list(message.boundaries)
+    return PartitionPlan(
+        model_digest=message.model_digest,
+        height=message.height,
+        width=message.width,
+        workers=tuple(message.workers),
+        head=message.head,
+        cuts=tuple(message.cuts),
+        boundaries=tuple(tuple(flat[i : i + per_stage]) for i in range(0, len(flat), per_stage)),
+    )
+
+
+def usage_to_message(usage: Usage, energy_j: float) -> WorkerUsage:
+    """A worker's own count for one frame."""
+    return WorkerUsage(
+        name=usage.worker,
+        row_start=[a for a, _ in usage.rows],
+        row_stop=[b for _, b in usage.rows],
+        macs=usage.macs,
+        compute_ms=usage.compute_s * 1e3,
+        wait_ms=usage.wait_s * 1e3,
+        transmit_ms=usage.transmit_s * 1e3,
+        bytes_in=usage.bytes_in,
+        bytes_out=usage.bytes_out,
+        energy_j=energy_j,
+    )
+
+
+def tensor_to_message(name: str, tensor: torch.Tensor) -> Tensor:
+    """A tensor as the model gave it."""
+    message = Tensor(name=name, dtype=str(tensor.dtype).removeprefix("torch."), shape=list(tensor.shape))
+    data = array.array("B")
+    data.frombytes(memoryview(to_bytes(tensor.contiguous())))
+    message.data = data
+    return message

@@ -1,0 +1,38 @@
+"""Parameters that say which model runs: the same for manager and workers."""
+
+from __future__ import annotations
+
+from coedge_ros.errors import UserError
+from coedge_ros.graph.loading import LoadedModel
+from coedge_ros.nodes.parameters import Parameter
+
+MODEL_PARAMETERS = (
+    Parameter("model", "mobilenet_v2", "Model: a zoo name, package.module:factory, or a .pt2 file.", read_only=True),
+    Parameter("model_arguments", "", "Keyword arguments of the factory as a JSON object.", read_only=True),
+    Parameter("weights", "", "File of weights, or imagenet for the zoo's own; empty for random ones.", read_only=True),
+    Parameter("height", 0, "Input rows of the model; 0 for the model's own.", "pixels", 0, 8192, read_only=True),
+    Parameter("width", 0, "Input columns of the model; 0 for the model's own.", "pixels", 0, 8192, read_only=True),
+)
+
+
+def input_size_of(values: dict, loaded: LoadedModel) -> tuple[int, int]:
+    """Input size (H, W) from the parameters, else the model's own.
+
+    Raises
+    ------
+    UserError
+        When neither says it, or the model takes another size only.
+    """
+    height, width = values["height"], values["width"]
+    if not height and not width:
+        if loaded.input_size is None:
+            raise UserError(f"{loaded.spec} does not say its input size: set the parameters height and width")
+        return loaded.input_size
+    if not height or not width:
+        raise UserError("set both parameters height and width, or neither")
+    if loaded.fixed_input and loaded.input_size and (height, width) != tuple(loaded.input_size):
+        h, w = loaded.input_size
+        raise UserError(
+            f"{loaded.spec} takes {h}x{w} only, not {height}x{width}: set height and width to that, or to 0"
+        )
+    return height, width

@@ -1,0 +1,91 @@
+"""Starting and ending the processes of a cluster where ROS's `launch` is not installed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import yaml
+
+from coedge_ros.nodes.composition import ProcessSpec, dds_environment
+
+GRACE_S = 5.0
+
+
+class ProcessGroup:
+    """Child processes that end together: use it as a context manager.
+
+    Parameters
+    ----------
+    environment : dict of str to str, optional
+        Variables on top of this process's own and the package's DDS profile.
+    output : path, optional
+        Folder for one log file per process; None lets them write to this process's standard error.
+    log_level : str
+        ROS log level of all of them.
+    """
+
+    def __init__(self, environment: dict[str, str] | None = None, output: Path | None = None, log_level: str = "info"):
+        self.environment = {**os.environ, **dds_environment(), "PYTHONSAFEPATH": "1", **(environment or {})}
+        self.output, self.log_level = output, log_level
+        self.children: dict[str, subprocess.Popen] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix="coedge_")
+
+    def start(self, specs: Iterable[ProcessSpec]) -> None:
+        """Start processes, each in a process group of its own, so that Ctrl-C reaches them through us, once."""
+        for spec in specs:
+            log = None
+            if self.output is not None:
+                self.output.mkdir(parents=True, exist_ok=True)
+                log = open(self.output / f"{spec.name}.log", "wb")  # noqa: SIM115  closed when the child has it
+            self.children[spec.name] = subprocess.Popen(
+                self._command(spec), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                start_new_session=True,
+            )  # fmt: skip
+            if log is not None:
+                log.close()
+
+    def _command(self, spec: ProcessSpec) -> list[str]:
+        path = Path(self._folder.name) / f"{spec.name}.yaml"
+        values = {k: list(v) if isinstance(v, tuple) else v for k, v in spec.parameters.items()}
+        path.write_text(yaml.safe_dump({"/**": {"ros__parameters": values}}))
+        command = [
+            sys.executable,
+            "-c",
+            f"import sys; from coedge_ros.nodes.{spec.executable} import main; sys.exit(main())",
+        ]
+        remaps = [("__node", spec.name), ("__ns", "/" + spec.namespace.strip("/")), *spec.remappings]
+        if not spec.namespace.strip("/"):
+            remaps = [r for r in remaps if r[0] != "__ns"]
+        arguments = [part for a, b in remaps for part in ("-r", f"{a}:={b}")]
+        return [*command, "--ros-args", *arguments, "--params-file", str(path), "--log-level", self.log_level]
+
+    def ended(self) -> dict[str, int]:
+        """Exit codes of those that have ended."""
+        return {name: code for name, child in self.children.items() if (code := child.poll()) is not None}
+
+    def stop(self, grace_s: float = GRACE_S) -> None:
+        """End all: interrupt, and after the grace period kill."""
+        for child in self.children.values():
+            if child.poll() is None:
+                child.send_signal(signal.SIGINT)
+        deadline = time.monotonic() + grace_s
+        for child in self.children.values():
+            try:
+                child.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                child.kill()
+                child.wait()
+
+    def __enter__(self) -> ProcessGroup:
+        return self
+
+    def __exit__(self, *exception) -> None:
+        self.stop()
+        self._folder.cleanup()

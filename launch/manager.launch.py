@@ -1,0 +1,23 @@
+"""The manager and the visualizer alone: workers are started with worker.launch.py on their hosts.
+
+ros2 launch coedge_ros manager.launch.py cluster:=my_robots.yaml image_topic:=/camera/image_raw
+"""
+
+from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.substitutions import LaunchConfiguration
+
+from coedge_ros.nodes.composition import dds_environment
+from coedge_ros.nodes.launching import MANAGER_ARGUMENTS, manager_options, nodes_of
+from launch import LaunchDescription
+
+
+def generate_launch_description():
+    """Arguments, then DDS profile, then manager, visualizer and, when a source is named, camera."""
+    configurations = {name: LaunchConfiguration(name) for name in MANAGER_ARGUMENTS}
+    arguments = [
+        DeclareLaunchArgument(name, default_value=default, description=text)
+        for name, (default, text) in MANAGER_ARGUMENTS.items()
+    ]
+    profile = [SetEnvironmentVariable(name, value) for name, value in dds_environment().items()]
+    nodes = OpaqueFunction(function=lambda context: nodes_of(manager_options(context, configurations), context))
+    return LaunchDescription([*arguments, *profile, nodes])
