@@ -7,7 +7,6 @@ by `max_frames` times what the plan says a frame needs.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import prod
 
@@ -35,12 +34,12 @@ class Inbox:
 
     Parameters
     ----------
-    me : int
-        Participant: index in the plan's workers is looked up per schedule by `name`; `MANAGER` for the manager.
     name : str
-        This participant's name.
+        This participant's name in the plans, or `manager`.
     max_frames : int
-        Frames that may be under way at the same time; a fragment of one more is refused.
+        Frames that may be under way at the same time on a worker; a fragment of one more is refused.
+    is_manager : bool
+        The manager's inbox takes fragments only of frames that the manager started.
     """
 
     def __init__(self, name: str, max_frames: int = 8, is_manager: bool = False):
@@ -53,7 +52,6 @@ class Inbox:
         self._chunks: dict[tuple[FrameKey, int], _Chunks] = {}
         self._schedules: dict[tuple[int, int], Schedule] = {}
         self._finished: deque[FrameKey] = deque(maxlen=256)
-        self._decoders: dict[int, Callable] = {}
 
     def prepare(self, session: int, epoch: int, schedule: Schedule) -> None:
         """From now on fragments of this plan are accepted."""
@@ -97,15 +95,18 @@ class Inbox:
         transfer = self._checked_transfer(schedule, f)
         arrived = self.frames.get(key)
         if arrived is None:
+            if self.is_manager:  # the manager opens its frames itself
+                raise ProtocolError("unknown_frame", str(key))
             if len(self.frames) >= self.max_frames:
                 raise ProtocolError("too_many_frames", f"{key}: {len(self.frames)} are under way")
-            arrived = self.frames[key] = {}
+            arrived = {}
         if transfer.index in arrived:
             raise ProtocolError("duplicate", f"transfer {transfer.index} of {key}")
         if f.chunk_count == 1:
             arrived[transfer.index] = self._decode(f, transfer, f.data)
         else:
             self._take_chunk(key, transfer, f, arrived)
+        self.frames[key] = arrived  # only now: what was refused opens no frame
         size = len(f.data)
         self.bytes_in += size
         self.bytes_of[key] += size
@@ -144,7 +145,7 @@ class Inbox:
 
     def _take_chunk(self, key: FrameKey, transfer: Transfer, f, arrived: Arrived) -> None:
         """Keep a chunk; refused ones leave what has come before untouched, and no more than the transfer is held."""
-        chunks = self._chunks.setdefault((key, transfer.index), _Chunks(f.chunk_count))
+        chunks = self._chunks.get((key, transfer.index)) or _Chunks(f.chunk_count)
         if f.chunk_count != chunks.count:
             raise ProtocolError("chunk", f"{f.chunk} of {f.chunk_count}, others of {chunks.count}")
         if f.chunk in chunks.data:
@@ -152,7 +153,10 @@ class Inbox:
         total = chunks.bytes + len(f.data)
         is_last = len(chunks.data) + 1 == chunks.count
         if total > transfer.wire_bytes or (is_last and total != transfer.wire_bytes):
-            raise ProtocolError("size", f"chunks of transfer {transfer.index} make {total} of {transfer.wire_bytes} bytes")
+            raise ProtocolError(
+                "size", f"chunks of transfer {transfer.index} make {total} of {transfer.wire_bytes} bytes"
+            )
+        self._chunks[(key, transfer.index)] = chunks
         chunks.data[f.chunk] = f.data
         chunks.bytes = total
         if is_last:

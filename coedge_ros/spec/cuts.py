@@ -22,8 +22,13 @@ def forced_cuts(graph: ModelGraph) -> tuple[int, ...]:
 
 
 def layer_cuts(graph: ModelGraph) -> tuple[int, ...]:
-    """Cuts of CoEdge: one before each operator that reads halo rows of something computed in the same stage."""
+    """Cuts of CoEdge: one before each operator that reads halo rows of something computed in the same stage.
+
+    None before the first layer: the manager scatters the frame with its overlap as pixels, a quarter of the bytes of
+    the normalised rows that workers would otherwise exchange, and normalising them twice costs next to nothing.
+    """
     cuts = set(forced_cuts(graph))
+    pixels = _pointwise_on_pixels(graph)
     last = -1
     for i, op in enumerate(graph.operators[: graph.trunk_length]):
         if i - 1 in cuts:
@@ -31,11 +36,20 @@ def layer_cuts(graph: ModelGraph) -> tuple[int, ...]:
         for operand in op.operands:
             produced = graph.index[operand.tensor]
             height = graph.tensor(operand.tensor).height
-            reads_halo = op.kind is not Kind.REDUCE and operand.access is not None
+            reads_halo = op.kind is not Kind.REDUCE and operand.access is not None and operand.tensor not in pixels
             if reads_halo and produced > last and not is_halo_free(operand.access, height):
                 cuts.add(i - 1)
                 last = i - 1
     return tuple(sorted(cuts))
+
+
+def _pointwise_on_pixels(graph: ModelGraph) -> set[str]:
+    """Tensors that come of the frame by point-wise operators without multiplications of channels."""
+    found = {graph.input.name}
+    for op in graph.operators[: graph.trunk_length]:
+        if op.kind is Kind.POINTWISE and not op.macs and all(o.tensor in found for o in op.operands):
+            found.add(op.name)
+    return found
 
 
 def legal_cuts(graph: ModelGraph) -> tuple[int, ...]:
