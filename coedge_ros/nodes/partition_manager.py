@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 import random
+import signal
 import sys
 import threading
 import time
@@ -457,6 +458,7 @@ def main(args: list[str] | None = None) -> int:
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launch file sends a second one while the first is handled
         executor.shutdown(timeout_sec=1.0)
         if node:
             with contextlib.suppress(Exception):  # the context may be gone already after a signal

@@ -1,5 +1,6 @@
 """One way to run a node as a process: exit codes, the user's mistakes in one line, a quiet Ctrl-C."""
 
+import signal
 import sys
 from collections.abc import Callable
 from typing import Protocol
@@ -48,6 +49,7 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     except (KeyboardInterrupt, ExternalShutdownException):
         return EXIT_DONE
     finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launch file sends a second one while the first is handled
         if node is not None:
             node.close()
             node.destroy_node()
