@@ -20,8 +20,10 @@ def pixels_to_input(pixels: np.ndarray) -> torch.Tensor:
 def best_classes(
     outputs: dict[str, torch.Tensor], labels: Sequence[str] | None, count: int
 ) -> list[tuple[int, str, float]]:
-    """`(id, label, probability)` of the best classes; empty when the model does not classify, that is, its one output
-    is not a vector of scores `(1, K)`."""
+    """`(id, label, probability)` of the best classes.
+
+    Empty when the model does not classify: when its one output is not a vector of scores `(1, K)`.
+    """
     if len(outputs) != 1 or count == 0:
         return []
     (scores,) = outputs.values()

@@ -1,4 +1,4 @@
-"""Frames between their arrival and their result, without ROS: newest wins, each accepted frame has exactly one result."""
+"""Frames from arrival to result, without ROS: newest wins, each accepted frame has exactly one result."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Membership:
         return gone
 
     def usable(self, digest: str, size: tuple[int, int]) -> list[Member]:
-        """Ready workers with the manager's model, in the order of their names; fills `refused` with the others' reasons."""
+        """Ready workers with the manager's model, ordered by name; fills `refused` with the others' reasons."""
         self.refused.clear()
         good = []
         for member in sorted(self.members.values(), key=lambda m: m.name):

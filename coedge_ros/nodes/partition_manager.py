@@ -237,7 +237,7 @@ class PartitionManager(Node):
             self._start_planning(usable, "first, incomplete")
         elif waited > self.values["wait_for_workers_s"]:
             self.get_logger().error(
-                f"no worker after {waited:.0f} s: {', '.join(reasons)}. Same ROS_DOMAIN_ID, model and weights everywhere?",
+                f"no worker after {waited:.0f} s: {', '.join(reasons)}. Same ROS_DOMAIN_ID and model everywhere?",
                 throttle_duration_sec=10.0,
             )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from coedge_ros.nodes.membership import Member
-from coedge_ros.spec.cluster import ClusterSpec, Power, WorkerSpec
+from coedge_ros.spec.cluster import ClusterSpec, Power
 from coedge_ros.spec.cuts import layer_cuts
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares

@@ -45,7 +45,7 @@ PARAMETERS = (
     *MODEL_PARAMETERS,
     Parameter("worker_name", "", "Name in the cluster; empty for the node's name.", read_only=True),
     Parameter("threads", 1, "Threads that torch computes with.", "threads", 1, 256, read_only=True),
-    Parameter("device", "cpu", "Device that it computes on: cpu, cuda or cuda:N.", read_only=True),
+    Parameter("device", "cpu", "Device that it computes on; this version: cpu only.", read_only=True),
     Parameter("status_rate_hz", 5.0, "Status messages per second.", "Hz", 0.5, 50.0, read_only=True),
     Parameter("idle_w", 1.3, "Modelled power when it does nothing.", "W", 0.0, 10000.0, read_only=True),
     Parameter("compute_w", 6.5, "Modelled power while it computes.", "W", 0.0, 10000.0, read_only=True),
@@ -62,6 +62,8 @@ class Worker(Node):
         super().__init__("worker")
         self.values = declare_parameters(self, PARAMETERS)
         self.worker_name = self.values["worker_name"] or self.get_name()
+        if self.values["device"] != "cpu":
+            raise UserError(f"device {self.values['device']!r}: this version computes on cpu only; set device to cpu")
         topics.fragments_topic(self.worker_name)  # refuses names that cannot be part of a topic
         self.data_node = make_data_node(self)
         depth, chunk = self.values["fragment_depth"], self.values["chunk_bytes"]
@@ -130,7 +132,7 @@ class Worker(Node):
         if message.model_digest != self.model.graph.digest:
             self.get_logger().error(
                 f"plan {message.epoch} is for {message.model} with digest {message.model_digest[:12]}, this worker has "
-                f"{self.values['model']} with {self.model.graph.digest[:12]}: start both with the same model and weights"
+                f"{self.values['model']} with {self.model.graph.digest[:12]}: start both with the same model"
             )
             return
         plan = messages.plan_from_message(message)
