@@ -30,7 +30,7 @@ def collect(group: ProcessGroup, options: ClusterOptions, limit_s: float) -> Rec
             text = record.status.message if record.status else "starting"
             if text != said:
                 said = text
-                progress.console.print(f"[demo] {text}", highlight=False)
+                progress.console.print(f"[demo] {text}", highlight=False, markup=False)
             progress.update(task, completed=len(record.results), description="frames" if record.results else "starting")
             ended = group.ended()
             if broken := {n: c for n, c in ended.items() if c != 0}:

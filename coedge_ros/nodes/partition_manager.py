@@ -42,11 +42,8 @@ from coedge_ros.nodes.membership import Member, Membership
 from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS, input_size_of
 from coedge_ros.nodes.parameters import Parameter, declare_parameters
 from coedge_ros.nodes.solving import Solver
-from coedge_ros.nodes.wait_set import ignore
+from coedge_ros.nodes.wait_set import ignore, wait_for
 from coedge_ros.spec.schedule import Schedule, derive_schedule
-
-IDLE_WAIT_S = 0.2
-ACTIVE_WAIT_S = 0.02
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
@@ -324,7 +321,7 @@ class PartitionManager(Node):
     def serve(self) -> None:
         """Data loop: until the context is shut down."""
         torch.set_num_threads(1)
-        self._current, self._is_alone = None, False
+        self._current, self._is_alone, self._last_image_s = None, False, -math.inf
         while self.context.ok():
             self.commands.run()
             took = self._take_image()
@@ -335,13 +332,14 @@ class PartitionManager(Node):
             self._accept()
             self._reissue_overdue()
             if not took:
-                self.channel.inlet.wait(ACTIVE_WAIT_S if self.book.active else IDLE_WAIT_S)
+                quiet_s = time.perf_counter() - self._last_image_s
+                self.channel.inlet.wait(wait_for(bool(self.book.active), quiet_s))
 
     def _take_image(self) -> bool:
         message = self.channel.inlet.take(self.images) if self.images else None
         if message is None:
             return False
-        now_s = time.perf_counter()
+        now_s = self._last_image_s = time.perf_counter()
         self.book.received += 1
         try:
             height, width = self.model.graph.input.shape[2:]

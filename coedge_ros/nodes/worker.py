@@ -25,6 +25,7 @@ from coedge_ros.errors import UserError
 from coedge_ros.execution.band_worker import BandWorker
 from coedge_ros.execution.fragment import MANAGER_NAME, PROTOCOL_VERSION
 from coedge_ros.execution.program import WorkerProgram
+from coedge_ros.execution.warm_up import warm_up
 from coedge_ros.graph.loading import load_model
 from coedge_ros.graph.lower import PartitionedModel, partition_model
 from coedge_ros.msg import PartitionPlan as PlanMessage
@@ -35,10 +36,10 @@ from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS, input_size_of
 from coedge_ros.nodes.parameters import Parameter, declare_parameters
+from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.profiling.speed import measure_speed
 from coedge_ros.spec.schedule import derive_schedule
 
-IDLE_WAIT_S = 0.2
 ACTIVE_S = 2.0  # a worker that answered within this time counts as active
 
 PARAMETERS = (
@@ -139,6 +140,7 @@ class Worker(Node):
         schedule = derive_schedule(self.model.graph, plan)
         index = plan.workers.index(self.worker_name)
         program = WorkerProgram(self.model, schedule, index)
+        warm_up(program)
         rows = schedule.owned_rows(index, 0)
         self.plan_rows[(message.session, message.epoch)] = len(rows)
         self.commands.post(lambda: self._install(message, program))
@@ -226,7 +228,8 @@ class Worker(Node):
         torch.set_num_threads(self.values["threads"])
         while self.context.ok():
             self.commands.run()
-            self.bands.poll(IDLE_WAIT_S)
+            quiet_s = self.bands.clock() - self.bands.totals.last_finished_s
+            self.bands.poll(wait_for(bool(self.bands.runs), quiet_s))
 
     def close(self) -> None:
         """Let go of the data side."""
