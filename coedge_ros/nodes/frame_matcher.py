@@ -1,0 +1,69 @@
+"""Brings an image, its name and its result together again, by stamp. Bounded; no ROS beyond the messages."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+
+from sensor_msgs.msg import Image
+from std_msgs.msg import Header
+
+from coedge_ros.msg import FrameName, InferenceResult
+
+Stamp = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class MatchedFrame:
+    """An image with its answer; the name is "" when the camera tells none."""
+
+    image: Image
+    result: InferenceResult
+    name: str
+
+
+class FrameMatcher:
+    """Keeps what has no partner yet, in whatever order things arrive.
+
+    Parameters
+    ----------
+    limit : int
+        Images that may wait; the oldest is forgotten first. Ten times as many results and names, which are small.
+    """
+
+    def __init__(self, limit: int):
+        self._limit = limit
+        self._images: OrderedDict[Stamp, Image] = OrderedDict()
+        self._results: OrderedDict[Stamp, InferenceResult] = OrderedDict()
+        self._names: OrderedDict[Stamp, str] = OrderedDict()
+
+    def take_name(self, name: FrameName) -> None:
+        """A camera said what it is about to publish."""
+        _keep(self._names, _stamp(name.header), name.name, 10 * self._limit)
+
+    def take_image(self, image: Image) -> MatchedFrame | None:
+        """An image arrived; returns it with its answer if that was there before."""
+        stamp = _stamp(image.header)
+        result = self._results.pop(stamp, None)
+        if result is None:
+            _keep(self._images, stamp, image, self._limit)
+            return None
+        return MatchedFrame(image, result, self._names.pop(stamp, ""))
+
+    def take_result(self, result: InferenceResult) -> MatchedFrame | None:
+        """An answer arrived; returns it with its image if that is still there."""
+        stamp = _stamp(result.header)
+        image = self._images.pop(stamp, None)
+        if image is None:
+            _keep(self._results, stamp, result, 10 * self._limit)
+            return None
+        return MatchedFrame(image, result, self._names.pop(stamp, ""))
+
+
+def _stamp(header: Header) -> Stamp:
+    return header.stamp.sec, header.stamp.nanosec
+
+
+def _keep(store: OrderedDict, stamp: Stamp, value, limit: int) -> None:
+    store[stamp] = value
+    store.move_to_end(stamp)
+    while len(store) > limit:
+        store.popitem(last=False)
