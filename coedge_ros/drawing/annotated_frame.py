@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from coedge_ros.drawing import palette
-from coedge_ros.drawing.text import Rendering, TextLayer
+from coedge_ros.drawing.text import Rendering, TextLayer, font
 from coedge_ros.drawing.views import AnswerView, WorkerView, format_joules, format_ms, format_percent
 
 MARGIN = 14
@@ -144,17 +144,19 @@ def _header(texts: TextLayer, layout: _Layout, answer: AnswerView) -> None:
     left, top, width, height = layout.header
     if answer.classes:
         label, probability = answer.classes[0]
-        title, sure = label or "class without a name", format_percent(probability)
+        title, sure = label or "unnamed class", format_percent(probability)
     else:
         title, sure = "answered", ""
-    others = " · ".join(f"{name} {format_percent(p)}" for name, p in answer.classes[1:3])
+    others = " · ".join(f"{name} {format_percent(p)}" for name, p in answer.classes[1:3] if p >= 0.005)
     latency, color = _latency(answer)
     about = " · ".join(part for part in (answer.model, f"plan {answer.epoch}" if answer.epoch else "") if part)
     beside = height == HEADER_BESIDE
     room = width if beside else width * 0.62
-    sure_width = texts.put(left + room, top + 40, sure, palette.TEXT, 19, bold=True, anchor="rm") if sure else 0.0
+    sure_width = font(19, True).getlength(sure)
     texts.put(left, top + 17, answer.frame, palette.MUTED, 12, max_width=room, keep_end=True)
-    texts.put(left, top + 40, title, palette.TEXT, 19, bold=True, max_width=room - sure_width - 10)
+    title_width = texts.put(left, top + 40, title, palette.TEXT, 19, bold=True, max_width=room - sure_width - 14)
+    sure_left = left + (room - sure_width if beside else title_width + 14)
+    texts.put(sure_left, top + 40, sure, palette.TEXT, 19, bold=True)
     texts.put(left, top + 62, others, palette.MUTED, 12, max_width=room)
     if beside:
         texts.put(left, top + 85, latency, color, 13, bold=True, max_width=room)

@@ -1,11 +1,13 @@
 """One small panel per worker: how busy it was, over time."""
 
+import math
+
 import numpy as np
 
 from coedge_ros.drawing import figures
-from coedge_ros.drawing.history import LoadHistory, LoadSample
+from coedge_ros.drawing.history import LoadHistory, LoadSample, Mark
 from coedge_ros.drawing.text import Rendering, fitted, font
-from coedge_ros.drawing.views import format_joules
+from coedge_ros.drawing.views import format_joules, format_percent, natural
 
 WIDTH_IN, PANEL_IN, HEAD_IN, FOOT_IN, LEFT_IN, RIGHT_IN = 9.0, 1.15, 0.72, 0.62, 0.85, 0.25
 TITLE_IN = 0.32  # of a panel, for the worker's name
@@ -23,7 +25,7 @@ def draw_load_over_time(history: LoadHistory, colors: dict[str, int]) -> Renderi
     colors : dict of str to int
         Palette index per worker; a worker that is missing here gets the first colour.
     """
-    workers = list(history.samples)
+    workers = sorted(history.samples, key=natural)
     height_in = HEAD_IN + PANEL_IN * max(1, len(workers)) + FOOT_IN
     figure = figures.new_figure(WIDTH_IN, height_in)
     figure.text(
@@ -73,8 +75,11 @@ def _panel(axes, samples: list[LoadSample], color: int, end_s: float) -> None:
 
 
 def _panel_title(axes, worker: str, history: LoadHistory) -> None:
-    loads = [sample.load for sample in history.samples[worker]]
-    facts = f"mean {100 * sum(loads) / len(loads):.0f} %"
+    first = history.marks[0] if history.marks else Mark(0.0, "")
+    loads = [sample.load for sample in history.samples[worker] if sample.time_s >= first.time_s]
+    facts = f"mean {format_percent(sum(loads) / len(loads) if loads else math.nan)}"
+    if first.text:
+        facts += f" since {first.text}"
     if history.frames.get(worker):
         facts += f" · {history.frames[worker]} frames · {format_joules(history.energy_j[worker])} (modelled)"
     width_px = (WIDTH_IN - LEFT_IN - RIGHT_IN) * figures.DPI

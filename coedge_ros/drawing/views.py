@@ -1,6 +1,7 @@
 """What the pictures show, as plain values: no messages, no clocks."""
 
 import math
+import re
 from dataclasses import dataclass
 
 
@@ -84,6 +85,12 @@ class AnswerView:
     def late(self) -> bool:
         """The latency deadline was missed."""
         return self.deadline_ms > 0 and self.latency_ms > self.deadline_ms
+
+
+def natural(name: str) -> tuple:
+    """Sorting key for people: worker_2 comes before worker_10."""
+    parts = re.split(r"(\d+)", name)
+    return tuple((int(part), "") if index % 2 else (0, part) for index, part in enumerate(parts))
 
 
 def format_ms(value: float) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from coedge_ros.drawing.history import LoadHistory
-from coedge_ros.drawing.views import AnswerView, WorkerView
+from coedge_ros.drawing.views import AnswerView, WorkerView, natural
 from coedge_ros.msg import InferenceResult, PartitionPlan, WorkerStatus, WorkerUsage
 from coedge_ros.nodes.diagnostics import rejected_total, state_name, worker_diagnostics
 from coedge_ros.nodes.markers import WorkerBar
@@ -31,8 +31,11 @@ class LoadBoard:
     ----------
     history : LoadHistory
         For the pictures at the end.
+    numbers : dict of str to int
+        For each worker ever heard of, in the order of their first mention; the marker id.
     colors : dict of str to int
-        A number for each worker ever heard of, which is its colour and marker id.
+        Index into the palette. In the order of the names until there is a plan, so that two runs look alike; fixed from
+        then on, so that no worker changes its colour when another one comes.
     """
 
     def __init__(self, stale_after_s: float = 2.0, forget_after_s: float = 10.0):
@@ -43,11 +46,12 @@ class LoadBoard:
         self._rejected_before: dict[str, int] = {}
         self._plans: OrderedDict[tuple[int, int], PartitionPlan] = OrderedDict()
         self.history = LoadHistory()
+        self.numbers: dict[str, int] = {}
         self.colors: dict[str, int] = {}
 
     def take_status(self, status: WorkerStatus, now_s: float) -> None:
         """A worker said how it is."""
-        self.color(status.name)
+        self._meet(status.name)
         self._status[status.name] = (status, now_s)
         self.history.add_load(status.name, now_s, status.load)
 
@@ -57,7 +61,7 @@ class LoadBoard:
         if plan.action != PartitionPlan.PREPARE or key in self._plans or not _is_sound(plan):
             return
         for worker in plan.workers:
-            self.color(worker)
+            self._meet(worker)
         self._plans[key] = plan
         self.history.add_mark(now_s, f"plan {plan.epoch}")
         while len(self._plans) > PLANS_KEPT:
@@ -66,6 +70,7 @@ class LoadBoard:
     def take_result(self, result: InferenceResult) -> None:
         """A frame was answered."""
         for usage in result.workers:
+            self._meet(usage.name)
             self._usage[usage.name] = usage
             self.history.add_work(usage.name, usage.macs, usage.energy_j)
 
@@ -76,18 +81,19 @@ class LoadBoard:
             del self._status[name]
             self._usage.pop(name, None)
             self._rejected_before.pop(name, None)
-        return [self.colors[name] for name in gone]
+        return [self.numbers[name] for name in gone]
 
     def bars(self, now_s: float) -> list[WorkerBar]:
-        """What the markers show, in the order in which workers were first heard of."""
+        """What the markers show, in the order of the names."""
         bars = []
-        for name in sorted(self._status, key=self.colors.get):
+        for name in sorted(self._status, key=natural):
             status, heard = self._status[name]
             usage = self._usage.get(name)
             bars.append(
                 WorkerBar(
                     name=name,
-                    index=self.colors[name],
+                    index=self.numbers[name],
+                    color=self.colors[name],
                     state="silent" if now_s - heard > self._stale_after_s else state_name(status),
                     load=status.load,
                     rows=status.rows,
@@ -124,13 +130,13 @@ class LoadBoard:
         macs = sum(usage.macs for usage in usages.values())
         height = plan.height if plan else 0
         views = []
-        for name in [*planned, *executed, *sorted(idle, key=self.colors.get)]:
+        for name in [*planned, *executed, *sorted(idle, key=natural)]:
             usage, (status, heard) = usages.get(name), self._status.get(name, (None, -math.inf))
             start, stop = bands.get(name, (0.0, 0.0))
             views.append(
                 WorkerView(
                     name=name,
-                    color=self.color(name),
+                    color=self.colors.get(name, len(self.colors)),
                     band=(start, stop),
                     rows=round(height * stop) - round(height * start),
                     load=status.load if status else math.nan,
@@ -147,9 +153,12 @@ class LoadBoard:
         """The plan that came last."""
         return next(reversed(self._plans.values()), None)
 
-    def color(self, name: str) -> int:
-        """The worker's number, given at its first mention."""
-        return self.colors.setdefault(name, len(self.colors))
+    def _meet(self, name: str) -> None:
+        if name in self.numbers:
+            return
+        self.numbers[name] = self.colors[name] = len(self.numbers)
+        if not self._plans:
+            self.colors.update({known: rank for rank, known in enumerate(sorted(self.numbers, key=natural))})
 
 
 def answer_view(result: InferenceResult, frame_name: str) -> AnswerView:

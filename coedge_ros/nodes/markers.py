@@ -37,7 +37,9 @@ class WorkerBar:
     name : str
         Its name.
     index : int
-        A number of its own, which is the marker id and the palette index.
+        A number of its own: the marker id.
+    color : int
+        Index into the palette.
     state : str
         A key of `STATE_COLORS`.
     load : float
@@ -52,6 +54,7 @@ class WorkerBar:
 
     name: str
     index: int
+    color: int
     state: str
     load: float = math.nan
     rows: int = 0
@@ -97,7 +100,7 @@ def load_markers(bars: Iterable[WorkerBar], removed: Iterable[int], frame_id: st
         height = max(load * FULL_HEIGHT_M, 0.01)
         width = BAR_WIDTH_M
         state = STATE_COLORS[bar.state]
-        owner = STATE_COLORS["silent"] if bar.state == "silent" else worker_color(bar.index)
+        owner = STATE_COLORS["silent"] if bar.state == "silent" else worker_color(bar.color)
         array.markers += [
             _box("bar", bar.index, header, y, height / 2, (width, width, height), _rgba(state)),
             _box(

@@ -104,7 +104,7 @@ def test_it_says_what_it_is_given():
         (AnswerView(latency_ms=80, fallback=True), "80.0 ms, manager alone"),
         (AnswerView(latency_ms=80, attempts=2), "80.0 ms, attempt 2"),
         (AnswerView(), "- ms"),
-        (AnswerView(classes=(("", 0.5),)), "class without a name"),
+        (AnswerView(classes=(("", 0.5),)), "unnamed class"),
     ],
 )
 def test_what_is_out_of_the_ordinary_is_said(answer, words):

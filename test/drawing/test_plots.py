@@ -58,6 +58,17 @@ def test_any_length_of_time_is_readable(seconds):
     assert_readable(draw_load_over_time(history, {"a": 0}))
 
 
+def test_workers_are_in_the_order_of_their_names_and_the_mean_counts_from_the_first_plan():
+    history = LoadHistory()
+    for name, load in (("w10", 0.2), ("w2", 0.8)):
+        for tick in range(10):
+            history.add_load(name, tick, load if tick >= 5 else 0.0)
+    history.add_mark(5, "plan 1")
+    texts = {box.text: box for box in draw_load_over_time(history, {"w2": 0, "w10": 1}).text_boxes}
+    assert texts["w2"].top < texts["w10"].top
+    assert texts["mean 80 % since plan 1"].top < texts["mean 20 % since plan 1"].top
+
+
 def test_a_single_sample_is_drawn():
     history = LoadHistory()
     history.add_load("a", 5.0, 0.5)

@@ -52,6 +52,16 @@ def test_a_worker_turns_silent_and_then_goes_and_comes_back_with_its_number():
     assert [(bar.name, bar.index) for bar in board.bars(11.0)] == [("a", 0), ("b", 1)]
 
 
+def test_colours_follow_the_names_until_there_is_a_plan_and_then_stay():
+    board = board_of("w10", "w2")
+    assert board.colors == {"w2": 0, "w10": 1}
+    assert [(bar.name, bar.index, bar.color) for bar in board.bars(0.0)] == [("w2", 1, 0), ("w10", 0, 1)]
+    board.take_plan(plan(workers=("w10", "w1"), boundaries=(0, 56, 112)), 0.0)
+    assert board.colors == {"w1": 0, "w2": 1, "w10": 2}
+    board.take_status(status("w0"), 0.0)
+    assert board.colors == {"w1": 0, "w2": 1, "w10": 2, "w0": 3}
+
+
 def test_bars_show_the_last_frames_own_count_and_before_it_the_status():
     board = LoadBoard()
     board.take_status(status("a", rows=75, compute_ms=7.0, frames=4, energy_j=2.0), 0.0)
