@@ -1,4 +1,4 @@
-"""A worker without ROS: takes fragments from a channel, runs the oldest frame that can go on, sends what others lack."""
+"""A worker without ROS: takes fragments, runs the oldest frame that can go on, sends what others lack."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class FrameRun:
 
     @property
     def is_finished(self) -> bool:
+        """Whether all stages have run."""
         return self.stage >= len(self.program.stages)
 
     def is_ready(self, arrived: dict[int, torch.Tensor]) -> bool:
@@ -50,6 +51,10 @@ class Totals:
     last: FrameRun | None = None
 
 
+MAX_SESSIONS = 4  # managers that are gone without a word leave their plans here
+MAX_TAKEN = 256  # fragments taken between two stages: a flood of them must not keep frames from being computed
+
+
 class BandWorker:
     """Computes bands of frames.
 
@@ -63,6 +68,10 @@ class BandWorker:
         Monotonic seconds.
     on_event : callable, optional
         `on_event(key, stage)`: told when a stage begins, for tests and the flight recorder.
+    max_frames : int
+        Frames that may be under way at the same time; fragments of one more are refused.
+    on_error : callable, optional
+        Told in one line when a stage failed; its frame is then abandoned. Without it the error is raised.
     """
 
     def __init__(
@@ -72,16 +81,27 @@ class BandWorker:
         clock: Callable[[], float] = time.perf_counter,
         on_event: Callable[[FrameKey, int], None] | None = None,
         max_frames: int = 8,
+        on_error: Callable[[str], None] | None = None,
     ):
-        self.name, self.channel, self.clock, self.on_event = name, channel, clock, on_event
+        self.name, self.channel, self.clock = name, channel, clock
+        self.on_event, self.on_error = on_event, on_error
         self.inbox = Inbox(name, max_frames)
         self.totals = Totals()
         self.programs: dict[tuple[int, int], WorkerProgram] = {}
         self.timeout_s: dict[tuple[int, int], float] = {}
         self.runs: dict[FrameKey, FrameRun] = {}
+        self._used_s: dict[int, float] = {}  # session: when it last got a plan or finished a frame
 
     def install(self, session: int, epoch: int, program: WorkerProgram, frame_timeout_s: float) -> None:
-        """Accept frames of a plan; of each session the two newest plans are kept."""
+        """Accept frames of a plan; of each session the two newest plans are kept, and of sessions the last used ones.
+
+        A plan that is there already stays as it is.
+        """
+        if (session, epoch) in self.programs:
+            return
+        self._used_s[session] = self.clock()
+        while len(self._used_s) > MAX_SESSIONS:
+            self.release_session(min((s for s in self._used_s if s != session), key=self._used_s.get))
         self.programs[(session, epoch)] = program
         self.timeout_s[(session, epoch)] = frame_timeout_s
         self.inbox.prepare(session, epoch, program.schedule)
@@ -101,14 +121,16 @@ class BandWorker:
         """Forget all plans of a session."""
         for epoch in [e for s, e in self.programs if s == session]:
             self.release(session, epoch)
+        self._used_s.pop(session, None)
 
     def poll(self, timeout_s: float) -> bool:
         """Take what has arrived, then run one stage of the oldest frame that can go on.
 
         Waits for at most `timeout_s` when nothing can. Returns whether a stage ran.
         """
-        while self._take(0.0):
-            pass
+        taken = 0
+        while taken < MAX_TAKEN and self._take(0.0):
+            taken += 1
         run = self._runnable()
         if run is None:
             began, waiting_for = self.clock(), min(self.runs, default=None)
@@ -119,7 +141,14 @@ class BandWorker:
             self._drop_overdue()
         if run is None:
             return False
-        self._run_stage(run)
+        try:
+            self._run_stage(run)
+        except Exception as error:
+            if self.on_error is None:
+                raise
+            if run.key in self.runs:
+                self._abandon(run.key)
+            self.on_error(f"stage {run.stage} of {run.key} failed: {type(error).__name__}: {error}")
         return True
 
     # -- one step each ------------------------------------------------------------------------------------------------
@@ -179,6 +208,7 @@ class BandWorker:
         self.totals.bytes_out += run.bytes_out
         self.totals.last_finished_s = self.clock()
         self.totals.last = run
+        self._used_s[run.key.session] = self.totals.last_finished_s
         run.values.clear()
         del self.runs[run.key]
         self.inbox.finish(run.key)

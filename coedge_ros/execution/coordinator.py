@@ -13,6 +13,8 @@ from coedge_ros.execution.fragment import MANAGER_NAME, Channel, FrameKey, Outgo
 from coedge_ros.execution.inbox import Inbox
 from coedge_ros.spec.schedule import MANAGER, REPORT_HEADER, Schedule, TransferKind
 
+_MOST_COUNTED, _MOST_ROWS = 2.0**53, 2.0**32  # what float64 counts exactly, and what the result's message can hold
+
 
 @dataclass(frozen=True, slots=True)
 class Usage:
@@ -132,11 +134,14 @@ class FrameCoordinator:
 
     def _answer(self, key, pending: _Pending, arrived, complete: bool) -> Answer:
         reports = [pending.schedule.transfers[i] for i in pending.reports if i in arrived]
+        usage = [_usage(pending.schedule.plan.workers[t.source], arrived[t.index]) for t in reports]
+        if bad := usage.count(None):
+            self.inbox.rejected["report"] += bad
         return Answer(
             key=key,
             outputs=assemble_outputs(pending.schedule, arrived),
-            usage=tuple(_usage(pending.schedule.plan.workers[t.source], arrived[t.index]) for t in reports),
-            usage_complete=complete,
+            usage=tuple(u for u in usage if u is not None),
+            usage_complete=complete and not bad,
             latency_s=pending.answered_s - pending.started_s,
             scatter_bytes=pending.scatter_bytes,
         )
@@ -158,7 +163,11 @@ def assemble_outputs(schedule: Schedule, arrived: dict[int, torch.Tensor]) -> di
     return outputs
 
 
-def _usage(worker: str, report: torch.Tensor) -> Usage:
+def _usage(worker: str, report: torch.Tensor) -> Usage | None:
+    """What a report says; None for one whose numbers cannot be counts and times."""
+    counted, rows = report[:REPORT_HEADER], report[REPORT_HEADER:]
+    if not bool(((counted >= 0) & (counted < _MOST_COUNTED)).all() & ((rows >= 0) & (rows < _MOST_ROWS)).all()):
+        return None  # also for NaN
     values = report.tolist()
     macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out = values[:REPORT_HEADER]
     rows = tuple(

@@ -63,6 +63,11 @@ class Inbox:
         for key in [k for k in self.frames if (k.session, k.epoch) == (session, epoch)]:
             self.finish(key)
 
+    def release_before(self, session: int, epoch: int) -> None:
+        """Forget the plans of a session that are older than `epoch`."""
+        for old in [e for s, e in self._schedules if s == session and e < epoch]:
+            self.release(session, old)
+
     def finish(self, key: FrameKey) -> None:
         """Forget a frame; what still comes of it is stale."""
         self.frames.pop(key, None)

@@ -7,11 +7,19 @@ from queue import Empty, SimpleQueue
 
 
 class Commands:
-    """A queue of callables; `wake` ends the data thread's wait."""
+    """A queue of callables.
 
-    def __init__(self, wake: Callable[[], None]):
+    Parameters
+    ----------
+    wake : callable
+        Ends the data thread's wait.
+    log
+        Told what went wrong in a command; the next one runs all the same.
+    """
+
+    def __init__(self, wake: Callable[[], None], log):
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._wake = wake
+        self._wake, self._log = wake, log
 
     def post(self, command: Callable[[], None]) -> None:
         """Called by any thread."""
@@ -25,4 +33,7 @@ class Commands:
                 command = self._queue.get_nowait()
             except Empty:
                 return
-            command()
+            try:
+                command()
+            except Exception as error:
+                self._log.error(f"{type(error).__name__}: {error}", throttle_duration_sec=2.0)

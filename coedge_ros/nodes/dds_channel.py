@@ -9,18 +9,28 @@ import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
+from coedge_ros.errors import UserError
 from coedge_ros.execution.fragment import PROTOCOL_VERSION, Outgoing, to_bytes
 from coedge_ros.msg import Fragment
 from coedge_ros.nodes.qos import fragments_qos
 from coedge_ros.nodes.topics import fragments_topic
-from coedge_ros.nodes.wait_set import Inlet, ignore
+from coedge_ros.nodes.wait_set import make_inlet
+
+MAX_PEERS = 256  # names come from the network, and each takes a publisher for good
+MAX_CHUNKS = 2**16 - 1  # the field is a uint16
 
 
-def make_data_node(control: Node) -> Node:
+def data_node_name(participant: str) -> str:
+    """Name of the node that carries a participant's data: `worker_1_data`, `manager_data`."""
+    return f"{participant}_data"
+
+
+def make_data_node(control: Node, participant: str) -> Node:
     """The node beside `control` that carries data: in no executor, without services, in the same namespace."""
     return rclpy.create_node(
-        f"{control.get_name()}_data",
+        data_node_name(participant),
         namespace=control.get_namespace(),
+        context=control.context,
         start_parameter_services=False,
         enable_rosout=False,
         use_global_arguments=False,
@@ -46,23 +56,37 @@ class DdsChannel:
 
     def __init__(self, node: Node, name: str, depth: int, chunk_bytes: int, resolve: Callable[[str], str]):
         self.node, self.name, self.depth, self.chunk_bytes, self.resolve = node, name, depth, chunk_bytes, resolve
-        topic = resolve(fragments_topic(name))
-        self.subscription = node.create_subscription(Fragment, topic, ignore, fragments_qos(depth))
-        self.inlet = Inlet(node, [self.subscription])
+        self.topic = resolve(fragments_topic(name))
+        self.inlet = make_inlet(node)
+        self.subscription = self.inlet.subscribe(Fragment, self.topic, fragments_qos(depth))
         self._publishers: dict[str, Publisher] = {}
         self.unsent = 0  # transfers to receivers that are not connected
 
     def connect(self, peer: str) -> None:
-        """Make the publisher to a peer, once; it stays for the life of the process."""
-        if peer != self.name and peer not in self._publishers:
-            topic = self.resolve(fragments_topic(peer))
-            self._publishers[peer] = self.node.create_publisher(Fragment, topic, fragments_qos(self.depth))
+        """Make the publisher to a peer, once; it stays for the life of the process.
+
+        Raises
+        ------
+        UserError
+            When the name cannot be part of a topic, or there are too many peers already.
+        """
+        if peer == self.name or peer in self._publishers:
+            return
+        topic = self.resolve(fragments_topic(peer))
+        if len(self._publishers) >= MAX_PEERS:
+            raise UserError(f"{peer} is not connected: {self.name} has {MAX_PEERS} peers already")
+        self._publishers[peer] = self.node.create_publisher(Fragment, topic, fragments_qos(self.depth))
 
     def matched(self) -> list[str]:
-        """Peers that this participant can send to, provided that all known peers can send to it."""
-        if not self.node.context.ok() or self.subscription.get_publisher_count() < len(self._publishers):
+        """Peers whose fragment endpoints match both ways, in the order of their names; called by any thread."""
+        if not self.node.context.ok():
             return []
-        return sorted(name for name, p in list(self._publishers.items()) if p.get_subscription_count() > 0)
+        senders = {info.node_name for info in self.node.get_publishers_info_by_topic(self.topic)}
+        return sorted(
+            name
+            for name, publisher in list(self._publishers.items())
+            if data_node_name(name) in senders and publisher.get_subscription_count() > 0
+        )
 
     def send(self, receiver: str, item: Outgoing) -> int:
         """Send a transfer in chunks; returns its payload in bytes. An unknown receiver is counted in `unsent`."""
@@ -72,11 +96,12 @@ class DdsChannel:
             return 0
         payload = to_bytes(item.wire)
         transfer = item.transfer
+        size = max(self.chunk_bytes, -(-len(payload) // MAX_CHUNKS))
         message = Fragment()
         message.protocol_version = PROTOCOL_VERSION
         message.session, message.epoch, message.frame = item.key.session, item.key.epoch, item.key.frame
         message.transfer = transfer.index
-        message.chunk_count = max(1, -(-len(payload) // self.chunk_bytes))
+        message.chunk_count = max(1, -(-len(payload) // size))
         message.model_digest, message.source = item.model_digest, item.source
         if transfer.rows:
             message.row_start, message.row_stop = transfer.rows.start, transfer.rows.stop
@@ -86,7 +111,7 @@ class DdsChannel:
             message.chunk = chunk
             data = array.array("B")
             # Filling from the buffer protocol; any other assignment to uint8[] checks byte by byte.
-            data.frombytes(memoryview(payload[chunk * self.chunk_bytes : (chunk + 1) * self.chunk_bytes]))
+            data.frombytes(memoryview(payload[chunk * size : (chunk + 1) * size]))
             message.data = data
             publisher.publish(message)
         return len(payload)
@@ -98,3 +123,8 @@ class DdsChannel:
             self.inlet.wait(timeout_s)
             message = self.inlet.take(self.subscription)
         return message
+
+    def close(self) -> None:
+        """Let go of everything, the node included."""
+        self.inlet.close()
+        self.node.destroy_node()

@@ -1,4 +1,4 @@
-"""Frames from arrival to result, without ROS: newest wins, each accepted frame has exactly one result."""
+"""Frames between arrival and result, without ROS: newest wins, each accepted frame has exactly one result."""
 
 from __future__ import annotations
 
@@ -13,7 +13,24 @@ from coedge_ros.execution.fragment import FrameKey
 
 @dataclass(slots=True)
 class Frame:
-    """An accepted frame: pixels `(H, W, 3)` uint8 of the model's size, kept until there is a result."""
+    """An accepted frame: pixels `(H, W, 3)` uint8 of the model's size, kept until there is a result.
+
+    Attributes
+    ----------
+    number : int
+        Counts accepted frames from 0.
+    header
+        Of the image message, for the result.
+    received_s : float
+        When the image was taken, monotonic seconds.
+    attempts : int
+        How often it was given to the workers.
+    key : FrameKey, optional
+        Under which it is with the workers now; each attempt has one of its own, so that fragments of an earlier one
+        are stale.
+    plan : IssuedPlan, optional
+        Of the last attempt.
+    """
 
     number: int
     header: Any
@@ -21,6 +38,7 @@ class Frame:
     received_s: float
     attempts: int = 0
     key: FrameKey | None = None
+    plan: Any = None
 
 
 @dataclass(slots=True)
@@ -62,6 +80,10 @@ class FrameBook:
         self.active[frame.number] = frame
         self.accepted += 1
         return frame
+
+    def of_key(self, key: FrameKey) -> Frame | None:
+        """The active frame that is with the workers under a key."""
+        return next((frame for frame in self.active.values() if frame.key == key), None)
 
     def answer(self, number: int) -> Frame | None:
         """The frame of a result, taken out; None when it has had its result."""

@@ -1,13 +1,39 @@
-"""Which workers are there: from their status messages, without ROS."""
+"""Which workers are there and can be used: from their status messages, without ROS."""
 
 from __future__ import annotations
 
+import math
+from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass
+from enum import Enum
+
+from coedge_ros.execution.fragment import MANAGER_NAME
+
+MAX_MEMBERS = 256  # names come from the network
 
 
 @dataclass(slots=True)
 class Member:
-    """A worker as the manager knows it. Times are monotonic seconds."""
+    """A worker as the manager knows it.
+
+    Attributes
+    ----------
+    heard_s : float
+        When its last status came, monotonic seconds.
+    ready : bool
+        Whether it has its model loaded and can work.
+    size : tuple of int
+        Input size (H, W) that its model was loaded for.
+    matched : frozenset of str
+        Participants that it can send to and receive from.
+    prepared : frozenset of (int, int)
+        (session, epoch) of the plans that it can run.
+    instance : int
+        Another one means that the worker was restarted.
+    message : str
+        What it says of itself.
+    """
 
     name: str
     heard_s: float
@@ -16,9 +42,19 @@ class Member:
     size: tuple[int, int]
     speed_macs_per_s: float
     matched: frozenset[str]
-    session: int
-    prepared: frozenset[int]
-    instance: float = 0.0  # changes when the worker was restarted
+    prepared: frozenset[tuple[int, int]]
+    instance: int = 0
+    message: str = ""
+
+
+class Heard(Enum):
+    """What a status told."""
+
+    KNOWN = "known"
+    JOINED = "joined"
+    RESTARTED = "restarted"
+    NAMESAKE = "namesake"  # an earlier process of that name is still alive: two workers share it
+    TOO_MANY = "too many"
 
 
 class Membership:
@@ -36,42 +72,95 @@ class Membership:
         self.expected, self.lost_after_s = expected, lost_after_s
         self.members: dict[str, Member] = {}
         self.refused: dict[str, str] = {}
+        self._replaced: dict[str, deque[int]] = {}  # instances that another process of the same name has followed
+        self._barred: dict[str, tuple[int, str]] = {}
 
-    def heard(self, member: Member) -> bool:
-        """Take a status; returns whether the worker is new."""
-        known = member.name in self.members
+    def heard(self, member: Member) -> Heard:
+        """Take a status."""
+        known = self.members.get(member.name)
+        if member.instance in self._replaced.get(member.name, ()):
+            return Heard.NAMESAKE
+        if known is None and len(self.members) >= MAX_MEMBERS:
+            return Heard.TOO_MANY
         self.members[member.name] = member
-        return not known
+        if known is None:
+            return Heard.JOINED
+        if known.instance == member.instance:
+            return Heard.KNOWN
+        self._replaced.setdefault(known.name, deque(maxlen=8)).append(known.instance)
+        return Heard.RESTARTED
 
     def lose_silent(self, now_s: float) -> list[str]:
         """Remove and return workers that have been silent for too long."""
         gone = [m.name for m in self.members.values() if now_s - m.heard_s > self.lost_after_s]
         for name in gone:
             del self.members[name]
+            self._replaced.pop(name, None)
+            self._barred.pop(name, None)
         return gone
 
-    def usable(self, digest: str, size: tuple[int, int]) -> list[Member]:
-        """Ready workers with the manager's model, ordered by name; fills `refused` with the others' reasons."""
-        self.refused.clear()
-        good = []
-        for member in sorted(self.members.values(), key=lambda m: m.name):
-            if not member.ready:
-                self.refused[member.name] = "is not ready yet"
-            elif member.digest != digest:
-                self.refused[member.name] = f"has weights {member.digest[:12]}, the manager {digest[:12]}"
-            elif member.size != size:
-                self.refused[member.name] = f"was loaded for {member.size[0]}x{member.size[1]}, not {size[0]}x{size[1]}"
-            else:
-                good.append(member)
-        names = {m.name for m in good} | {"manager"}
-        connected = [m for m in good if names - {m.name} <= m.matched | {m.name}]
-        for member in good:
-            if member not in connected:
-                lacking = ", ".join(sorted(names - member.matched - {member.name}))
-                self.refused[member.name] = f"has no connection yet to {lacking}"
-        return connected
+    def bar(self, name: str, reason: str) -> None:
+        """Do not use a worker until it is restarted."""
+        if name in self.members:
+            self._barred[name] = (self.members[name].instance, reason)
 
-    def missing(self, usable: list[Member]) -> list[str]:
+    def is_alive(self, name: str, instance: int) -> bool:
+        """Whether a worker is still the process that it was and able to work."""
+        member = self.members.get(name)
+        return member is not None and member.ready and member.instance == instance and not self._bar_of(member)
+
+    def usable(
+        self, digest: str, size: tuple[int, int], reachable: Collection[str], first: Collection[str] = ()
+    ) -> list[Member]:
+        """Workers that a plan can be made for, in the order of their names; fills `refused` with the others' reasons.
+
+        All of them match each other and the manager both ways. Where some do not, workers `first` (those of the plan in
+        force) are kept rather than newcomers.
+
+        Parameters
+        ----------
+        digest, size
+            Of the manager's model.
+        reachable : collection of str
+            Workers that the manager can send to and receive from.
+        """
+        self.refused.clear()
+        chosen: list[Member] = []
+        for member in sorted(self.members.values(), key=lambda m: (m.name not in first, m.name)):
+            reason = self._unfit(member, digest, size) or self._unconnected(member, reachable, chosen)
+            if reason:
+                self.refused[member.name] = reason
+            else:
+                chosen.append(member)
+        return sorted(chosen, key=lambda m: m.name)
+
+    def missing(self, usable: Collection[Member]) -> list[str]:
         """Expected workers that cannot be used yet."""
         there = {m.name for m in usable}
         return [name for name in self.expected if name not in there]
+
+    def reason(self, name: str) -> str:
+        """Why a worker cannot be used."""
+        return self.refused.get(name, "has not announced itself" if name not in self.members else "is not ready yet")
+
+    def _bar_of(self, member: Member) -> str:
+        instance, reason = self._barred.get(member.name, (None, ""))
+        return reason if instance == member.instance else ""
+
+    def _unfit(self, member: Member, digest: str, size: tuple[int, int]) -> str:
+        if not member.ready:
+            return f"is not ready: {member.message}" if member.message else "is not ready yet"
+        if member.digest != digest:
+            return f"has weights {member.digest[:12]}, the manager {digest[:12]}"
+        if member.size != size:
+            return f"was loaded for {member.size[0]}x{member.size[1]}, the manager for {size[0]}x{size[1]}"
+        if not (math.isfinite(member.speed_macs_per_s) and member.speed_macs_per_s > 0):
+            return f"says that its speed is {member.speed_macs_per_s}"
+        return self._bar_of(member)
+
+    @staticmethod
+    def _unconnected(member: Member, reachable: Collection[str], chosen: list[Member]) -> str:
+        lacking = [m.name for m in chosen if m.name not in member.matched or member.name not in m.matched]
+        if member.name not in reachable or MANAGER_NAME not in member.matched:
+            lacking.append("the manager")
+        return f"has no connection yet to {', '.join(lacking)}" if lacking else ""

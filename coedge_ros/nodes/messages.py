@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import array
 import math
+from collections import Counter
 
 import torch
 
 from coedge_ros.execution.coordinator import Usage
-from coedge_ros.execution.fragment import PROTOCOL_VERSION, to_bytes
+from coedge_ros.execution.fragment import MANAGER_NAME, PROTOCOL_VERSION, to_bytes
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.msg import Tensor, WorkerUsage
+from coedge_ros.nodes.topics import fragments_topic
 from coedge_ros.spec.plan import PartitionPlan
+from coedge_ros.spec.schedule import MANAGER, Schedule
+
+MOST_TIMEOUT_S = 3600.0
 
 
 def plan_to_message(plan: PartitionPlan, session: int, epoch: int, **more) -> PlanMessage:
@@ -35,8 +40,12 @@ def plan_from_message(message: PlanMessage) -> PartitionPlan:
     Raises
     ------
     ValueError
-        When its numbers make no plan.
+        When its numbers make no plan, its names cannot be workers' names, or its time limit is none.
     """
+    for name in message.workers:
+        fragments_topic(name)
+    if not 0 < message.frame_timeout_s <= MOST_TIMEOUT_S:
+        raise ValueError(f"frame_timeout_s must be more than 0 and at most {MOST_TIMEOUT_S}: {message.frame_timeout_s}")
     per_stage = len(message.workers) + 1
     flat = list(message.boundaries)
     return PartitionPlan(
@@ -48,6 +57,15 @@ def plan_from_message(message: PlanMessage) -> PartitionPlan:
         cuts=tuple(message.cuts),
         boundaries=tuple(tuple(flat[i : i + per_stage]) for i in range(0, len(flat), per_stage)),
     )
+
+
+def most_messages(schedule: Schedule, chunk_bytes: int) -> tuple[str, int]:
+    """The participant that gets the most messages for one frame, and how many."""
+    counts: Counter[int] = Counter()
+    for transfer in schedule.transfers:
+        counts[transfer.target] += max(1, -(-transfer.wire_bytes // chunk_bytes))
+    target, count = counts.most_common(1)[0]
+    return (MANAGER_NAME if target == MANAGER else schedule.plan.workers[target]), count
 
 
 def usage_to_message(usage: Usage, energy_j: float) -> WorkerUsage:

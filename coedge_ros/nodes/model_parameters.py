@@ -1,9 +1,13 @@
-"""Parameters that say which model runs: the same for manager and workers."""
+"""Parameters that say which model runs, and the model that they name: the same for manager and workers."""
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 from coedge_ros.errors import UserError
-from coedge_ros.graph.loading import LoadedModel
+from coedge_ros.graph.loading import LoadedModel, load_model
+from coedge_ros.graph.lower import PartitionedModel, partition_model
 from coedge_ros.nodes.parameters import Parameter
 
 MODEL_PARAMETERS = (
@@ -36,3 +40,29 @@ def input_size_of(values: dict, loaded: LoadedModel) -> tuple[int, int]:
             f"{loaded.spec} takes {h}x{w} only, not {height}x{width}: set height and width to that, or to 0"
         )
     return height, width
+
+
+def load_and_partition(values: dict[str, Any]) -> tuple[LoadedModel, PartitionedModel]:
+    """The model of the parameters, and its partitioned form at their input size.
+
+    Raises
+    ------
+    UserError
+        When a parameter does not fit, the model is unknown or cannot be traced, or the weights do not fit it.
+    """
+    loaded = load_model(
+        values["model"], arguments=_arguments(values["model_arguments"]), weights=values["weights"] or None
+    )
+    height, width = input_size_of(values, loaded)
+    model = partition_model(loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=loaded.digest)
+    return loaded, model
+
+
+def _arguments(text: str) -> dict[str, Any]:
+    try:
+        arguments = json.loads(text or "{}")
+    except json.JSONDecodeError as error:
+        raise UserError(f'parameter model_arguments is not JSON ({error}): write it like {{"classes": 10}}') from error
+    if not isinstance(arguments, dict):
+        raise UserError(f'parameter model_arguments must be a JSON object like {{"classes": 10}}, not {text}')
+    return arguments

@@ -1,14 +1,18 @@
 """One way to run a node as a process: exit codes, the user's mistakes in one line, a quiet Ctrl-C."""
 
+import contextlib
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
 import rclpy
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from coedge_ros.errors import UserError
@@ -54,3 +58,76 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+
+
+class Server(Protocol):
+    """What `run_with_data_loop` runs: a node whose main thread carries data."""
+
+    def serve(self, stop: threading.Event) -> None:
+        """Data loop of the main thread, until `stop` is set; waits for no longer than a fraction of a second."""
+
+    def close(self) -> None:
+        """Called once after serving, with the context still valid."""
+
+
+def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+    """Make a node, spin it on a thread of its own while the main thread serves, and return the exit code.
+
+    Signals are handled here and not by rclpy, which would end the context before the node could say goodbye to its
+    peers.
+
+    Parameters
+    ----------
+    make_node : callable
+        Makes the node (see `Server`) once rclpy is initialised.
+    args : list of str, optional
+        Command line; None for the process's own.
+    """
+    stop = threading.Event()
+    rclpy.init(args=args, signal_handler_options=SignalHandlerOptions.NO)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stop.set())
+    executor = SingleThreadedExecutor()
+    node, thread, code = None, None, EXIT_DONE
+    try:
+        node = make_node()
+        executor.add_node(node)
+        thread = threading.Thread(target=_spin, args=(executor, node, stop), name="control")
+        thread.start()
+        node.serve(stop)
+    except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        code = EXIT_USER_ERROR
+    finally:
+        stop.set()
+        if thread is not None:
+            thread.join()
+        executor.shutdown()
+        if node is not None:
+            with contextlib.suppress(Exception):  # the context may have been ended by somebody else
+                node.close()
+            node.destroy_node()
+        rclpy.try_shutdown()
+    return code
+
+
+def _spin(executor: SingleThreadedExecutor, node: Node, stop: threading.Event) -> None:
+    """Run callbacks until `stop` is set; one that fails is logged, and the others go on."""
+    while not stop.is_set() and node.context.ok():
+        try:
+            executor.spin_once(timeout_sec=0.1)
+        except ExternalShutdownException:
+            break
+        except Exception as error:
+            node.get_logger().error(f"{type(error).__name__} in a callback: {error}", throttle_duration_sec=2.0)
+    stop.set()
+
+
+def exit_now(code: int) -> None:
+    """End the process without waiting for its threads.
+
+    A loader thread may be in the middle of tracing a model; ending the interpreter below it crashes.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

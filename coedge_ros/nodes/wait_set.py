@@ -1,16 +1,19 @@
-"""Waiting for messages without an executor: a wait set of one's own, and a fallback where rclpy has none.
+"""Taking messages on the thread that computes: a wait set of one's own, and an executor where rclpy has none.
 
 A worker that computes on its main thread and then waits for just the fragments it lacks needs no executor on that path;
 handing messages over from an executor thread costs more than DDS itself. rclpy's WaitSet is not public API, so this
-file is the only one that touches it. A node whose subscriptions are taken here must not be spun: the executor would
-steal messages.
+file is the only one that touches it. A node whose messages are taken here must not be spun by anything else, which
+would steal them.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections import deque
+from typing import Any, Protocol
 
+from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 
 try:
@@ -20,9 +23,9 @@ try:
 except ImportError:
     HAS_WAIT_SET = False
 
-# Now and then a wait set sleeps on although a message is there: 2 to 4 of 1,600 stage waits in the demo, with three writers of
-# one topic. The message is then found when the wait ends, so waits are short where something is under way, and longer
-# only in a process that has had nothing to do for a while.
+# Now and then a wait set sleeps on although a message is there: 2 to 4 of 1,600 stage waits in the demo, with three
+# writers of one topic. The message is then found when the wait ends, so waits are short where something is under way,
+# and longer only in a process that has had nothing to do for a while.
 ACTIVE_WAIT_S = 0.002
 QUIET_WAIT_S = 0.005
 IDLE_WAIT_S = 0.05
@@ -36,55 +39,110 @@ def wait_for(has_frames: bool, quiet_s: float) -> float:
     return QUIET_WAIT_S if quiet_s < QUIET_FOR_S else IDLE_WAIT_S
 
 
-def ignore(message: Any) -> None:
-    """Callback of subscriptions that are taken, never called."""
+class Inlet(Protocol):
+    """Where a thread takes the messages of a node from. All but `wake` are called by that one thread."""
 
-
-class Inlet:
-    """Takes messages of a node's subscriptions on the calling thread.
-
-    Parameters
-    ----------
-    node : Node
-        Owner of the subscriptions; in no executor.
-    subscriptions : sequence of Subscription
-        What to wait for. More can be added later with `add`.
-    """
-
-    def __init__(self, node: Node, subscriptions: list[Subscription]):
-        self._context = node.context
-        self._guard = node.create_guard_condition(ignore)
-        self._subscriptions: list[Subscription] = []
-        self._wait_set = None
-        for subscription in subscriptions:
-            self.add(subscription)
-
-    def add(self, subscription: Subscription) -> None:
-        """Wait for one more subscription; called by the thread that takes."""
-        self._subscriptions.append(subscription)
-        self._wait_set = None
-
-    def wake(self) -> None:
-        """End a wait early; called by any thread."""
-        self._guard.trigger()
+    def subscribe(self, kind: type, topic: str, profile: QoSProfile) -> Subscription:
+        """Make a subscription and wait for it from now on."""
 
     def take(self, subscription: Subscription) -> Any | None:
         """Next message of a subscription; None when there is none."""
+
+    def wait(self, timeout_s: float) -> None:
+        """Sleep until a message may be there, `wake` is called, or the time is over."""
+
+    def wake(self) -> None:
+        """End a wait early; called by any thread."""
+
+    def close(self) -> None:
+        """Let go of the entities before the node is destroyed."""
+
+
+def make_inlet(node: Node) -> Inlet:
+    """The quickest inlet that this rclpy has, for a node that is in no executor."""
+    return WaitSetInlet(node) if HAS_WAIT_SET else ExecutorInlet(node)
+
+
+class WaitSetInlet:
+    """A wait set over the node's subscriptions: nothing runs between DDS and the thread that takes."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self._guard = node.create_guard_condition(_ignore)
+        self._subscriptions: list[Subscription] = []
+        self._wait_set = None
+
+    def subscribe(self, kind: type, topic: str, profile: QoSProfile) -> Subscription:
+        """See `Inlet`."""
+        subscription = self._node.create_subscription(kind, topic, _ignore, profile)
+        self._subscriptions.append(subscription)
+        self._wait_set = None  # its size is fixed
+        return subscription
+
+    def take(self, subscription: Subscription) -> Any | None:
+        """See `Inlet`."""
         with subscription.handle:
             taken = subscription.handle.take_message(subscription.msg_type, False)
         return taken[0] if taken else None
 
     def wait(self, timeout_s: float) -> None:
-        """Sleep until a message may be there, `wake` is called, or the time is over."""
+        """See `Inlet`."""
         if self._wait_set is None:
-            self._wait_set = _rclpy.WaitSet(len(self._subscriptions), 1, 0, 0, 0, 0, self._context.handle)
+            self._wait_set = _rclpy.WaitSet(len(self._subscriptions), 1, 0, 0, 0, 0, self._node.context.handle)
         self._wait_set.clear_entities()
         for subscription in self._subscriptions:
             self._wait_set.add_subscription(subscription.handle)
         self._wait_set.add_guard_condition(self._guard.handle)
         self._wait_set.wait(int(timeout_s * 1e9))
 
+    def wake(self) -> None:
+        """See `Inlet`."""
+        self._guard.trigger()
+
     def close(self) -> None:
-        """Let go of the entities before the node is destroyed."""
+        """See `Inlet`."""
         self._wait_set = None
         self._subscriptions.clear()
+
+
+class ExecutorInlet:
+    """The same over public API only: an executor that the taking thread spins itself, one message at a time."""
+
+    def __init__(self, node: Node):
+        self._node = node
+        self._guard = node.create_guard_condition(_ignore)
+        self._executor = SingleThreadedExecutor(context=node.context)
+        self._executor.add_node(node)
+        self._arrived: dict[Subscription, deque] = {}
+
+    def subscribe(self, kind: type, topic: str, profile: QoSProfile) -> Subscription:
+        """See `Inlet`."""
+        arrived: deque = deque()
+        subscription = self._node.create_subscription(kind, topic, arrived.append, profile)
+        self._arrived[subscription] = arrived
+        return subscription
+
+    def take(self, subscription: Subscription) -> Any | None:
+        """See `Inlet`."""
+        arrived = self._arrived[subscription]
+        if not arrived:
+            self._executor.spin_once(timeout_sec=0)
+        return arrived.popleft() if arrived else None
+
+    def wait(self, timeout_s: float) -> None:
+        """See `Inlet`."""
+        if not any(self._arrived.values()):
+            self._executor.spin_once(timeout_sec=timeout_s)
+
+    def wake(self) -> None:
+        """See `Inlet`."""
+        self._guard.trigger()
+
+    def close(self) -> None:
+        """See `Inlet`."""
+        self._executor.shutdown()
+        self._arrived.clear()
+
+
+def _ignore(message: Any = None) -> None:
+    """Callback of subscriptions that are taken, and of the guard condition: never called, or nothing to do."""

@@ -1,0 +1,188 @@
+"""The manager's data side: images in, row bands out to the workers, results out. Main thread only.
+
+The control side says with `expect`, `switch` and `go_alone`, posted as commands, which plan frames are served with.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from typing import Any
+
+import torch
+from rclpy.node import Node
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import Image
+
+from coedge_ros.errors import UserError
+from coedge_ros.execution.coordinator import Answer, FrameCoordinator
+from coedge_ros.execution.fragment import MANAGER_NAME, FrameKey
+from coedge_ros.graph.lower import PartitionedModel
+from coedge_ros.msg import InferenceResult
+from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.answers import run_alone
+from coedge_ros.nodes.commands import Commands
+from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
+from coedge_ros.nodes.frames import Frame, FrameBook
+from coedge_ros.nodes.image_codec import decode_image, resize_to
+from coedge_ros.nodes.results import ResultMaker
+from coedge_ros.nodes.supervisor import IssuedPlan
+from coedge_ros.nodes.wait_set import wait_for
+
+
+class FrameServer:
+    """Serves frames.
+
+    Parameters
+    ----------
+    control : Node
+        The manager's control node: gives namespace, remappings and the logger.
+    values : dict
+        Parameters of the manager, followed as they change.
+    session : int
+        Of the manager.
+    """
+
+    def __init__(self, control: Node, values: dict[str, Any], session: int):
+        self.values, self.session = values, session
+        self.log = control.get_logger()
+        self.node = make_data_node(control, MANAGER_NAME)
+        resolve = control.resolve_topic_name
+        self.channel = DdsChannel(self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve)
+        self.coordinator = FrameCoordinator(self.channel)
+        self.book = FrameBook(values["frames_in_flight"], values["queue_frames"])
+        self.commands = Commands(self.channel.inlet.wake, self.log)
+        self.image_topic = resolve(topics.IMAGE)
+        self.images: Subscription | None = None
+        self._results = self.node.create_publisher(InferenceResult, resolve(topics.RESULT), qos.RESULT)
+        self._model: PartitionedModel | None = None
+        self._make_result: ResultMaker | None = None
+        self._plan: IssuedPlan | None = None
+        self._is_alone = False
+        self._issued = 0  # attempts so far, of all frames
+        self._last_image_s = -math.inf
+
+    # -- commands of the control side ---------------------------------------------------------------------------------
+
+    def load(self, model: PartitionedModel, results: ResultMaker) -> None:
+        """From now on frames can be resized and answered."""
+        self._model, self._make_result = model, results
+
+    def expect(self, plan: IssuedPlan) -> None:
+        """A plan is about to be published: know its fragments."""
+        self.coordinator.inbox.prepare(self.session, plan.epoch, plan.schedule)
+
+    def switch(self, plan: IssuedPlan) -> None:
+        """Use a prepared plan from the next frame on; issue the frames again that the workers cannot finish any more.
+
+        Those are the frames with a worker that is gone or was restarted, and frames of plans before the previous one,
+        which the workers have forgotten.
+        """
+        self._plan, self._is_alone = plan, False
+        self._open_camera()
+        for frame in list(self.book.active.values()):
+            old = frame.plan
+            kept = old is not None and old.epoch >= plan.epoch - 1
+            if not kept or not all(plan.shares_process(old, worker) for worker in old.workers):
+                self._issue(frame)
+        self.coordinator.inbox.release_before(self.session, plan.epoch - 1)
+
+    def go_alone(self) -> None:
+        """Nobody is left: answer what is under way and what comes."""
+        self._plan, self._is_alone = None, True
+        self._open_camera()
+        for frame in list(self.book.active.values()):
+            self._answer_alone(frame)
+
+    def _open_camera(self) -> None:
+        """Images are read from now on: before there is a plan nothing could be done with them."""
+        if self.images is None:
+            profile = qos.camera_input(self.values["image_reliable"])
+            self.images = self.channel.inlet.subscribe(Image, self.image_topic, profile)
+            self.log.info(f"reads {self.image_topic}")
+
+    # -- data loop ----------------------------------------------------------------------------------------------------
+
+    def serve(self, stop: threading.Event) -> None:
+        """Data loop, until `stop` is set; whatever goes wrong with one frame, the next is served."""
+        torch.set_num_threads(1)
+        while not stop.is_set():
+            self.commands.run()
+            try:
+                is_busy = self._serve_once()
+            except Exception as error:
+                is_busy = True
+                self.log.error(f"{type(error).__name__} in the data loop: {error}", throttle_duration_sec=2.0)
+            if not is_busy:
+                quiet_s = time.perf_counter() - self._last_image_s
+                self.channel.inlet.wait(wait_for(bool(self.book.active), quiet_s))
+
+    def _serve_once(self) -> bool:
+        is_busy = self._take_image()
+        while self.coordinator.take(0.0):
+            is_busy = True
+        for answer in self.coordinator.finished():
+            if frame := self.book.of_key(answer.key):
+                self._publish(frame, answer.outputs, answer)
+        self._accept()
+        self._reissue_overdue()
+        return is_busy
+
+    def _take_image(self) -> bool:
+        message = self.channel.inlet.take(self.images) if self.images else None
+        if message is None:
+            return False
+        now_s = self._last_image_s = time.perf_counter()
+        self.book.received += 1
+        try:
+            height, width = self._model.graph.input.shape[2:]
+            self.book.arrive(message.header, resize_to(decode_image(message), height, width), now_s)
+        except UserError as error:
+            self.book.dropped["unreadable image"] += 1
+            self.log.error(f"image dropped: {error}", throttle_duration_sec=2.0)
+        return True
+
+    def _accept(self) -> None:
+        while (self._plan or self._is_alone) and (frame := self.book.accept()):
+            if self._is_alone:
+                self._answer_alone(frame)
+            else:
+                self._issue(frame)
+
+    def _issue(self, frame: Frame) -> None:
+        """Give a frame to the workers, for the first time or again.
+
+        Every attempt has a number of its own on the wire, so that fragments of an earlier one are stale.
+        """
+        if frame.key is not None:
+            self.coordinator.forget(frame.key)
+        frame.attempts += 1
+        frame.plan, frame.key = self._plan, FrameKey(self.session, self._plan.epoch, self._issued)
+        self._issued += 1
+        self.coordinator.start(frame.key, self._plan.schedule, frame.pixels)
+
+    def _reissue_overdue(self) -> None:
+        if self._plan is None:
+            return
+        for key in self.coordinator.overdue(self.values["frame_timeout_s"]):
+            if frame := self.book.of_key(key):
+                names = ", ".join(self.coordinator.missing_workers(key))
+                self.log.warning(f"frame {frame.number} is overdue, nothing came from {names}: issued again")
+                self._issue(frame)
+
+    def _answer_alone(self, frame: Frame) -> None:
+        if frame.key is not None:
+            self.coordinator.forget(frame.key)
+        frame.attempts += 1
+        frame.key = frame.plan = None
+        self._publish(frame, run_alone(self._model, frame.pixels), None)
+
+    def _publish(self, frame: Frame, outputs: dict[str, torch.Tensor], answer: Answer | None) -> None:
+        result = self._make_result(frame, outputs, answer, time.perf_counter())
+        if self.book.answer(frame.number):
+            self._results.publish(result)
+
+    def close(self) -> None:
+        """Let go of the data side."""
+        self.channel.close()

@@ -1,0 +1,41 @@
+"""Parameters of the partition manager."""
+
+from __future__ import annotations
+
+from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS
+from coedge_ros.nodes.parameters import Parameter
+
+PARAMETERS = (
+    *MODEL_PARAMETERS,
+    Parameter(
+        "cluster", "", "Cluster file: workers, powers, links; empty for the one that is shipped.", read_only=True
+    ),
+    Parameter("expected_workers", (), "Workers to wait for; empty for all of the cluster file.", read_only=True),
+    Parameter("wait_for_workers_s", 30.0, "Plan without those that are not there by then.", "s", 0.0, 3600.0),
+    Parameter("planner", "coedge", "How rows are shared out.", read_only=True),
+    Parameter(
+        "objective", "energy", "What is made small.", choices=("energy", "latency", "throughput"), read_only=True
+    ),
+    Parameter("deadline_s", 0.0, "Latency deadline of a frame; 0 for none.", "s", 0.0, 3600.0, read_only=True),
+    Parameter(
+        "deadline_factor",
+        0.0,
+        "Deadline as a multiple of the predicted best single worker, instead of deadline_s.",
+        "",
+        0.0,
+        100.0,
+        read_only=True,
+    ),
+    Parameter("frames_in_flight", 1, "Frames with the workers at the same time.", "frames", 1, 16, read_only=True),
+    Parameter(
+        "queue_frames", 1, "Frames that wait; a newer one replaces the oldest.", "frames", 1, 1000, read_only=True
+    ),
+    Parameter("image_reliable", False, "Ask the camera for reliable delivery.", read_only=True),
+    Parameter("frame_timeout_s", 2.0, "A frame unanswered for so long is issued again.", "s", 0.05, 600.0),
+    Parameter("lost_after_s", 1.5, "A worker silent for so long is gone.", "s", 0.2, 60.0, read_only=True),
+    Parameter("self_check_every", 0, "Recompute every Nth frame whole and compare; 0 for never.", "frames", 0),
+    Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
+    Parameter("publish_tensors", False, "Put the outputs themselves into the result."),
+    Parameter("fragment_depth", 256, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
+    Parameter("chunk_bytes", 262144, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
+)

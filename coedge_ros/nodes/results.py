@@ -1,0 +1,92 @@
+"""From outputs to the `InferenceResult` message, with its provenance."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+
+from coedge_ros.execution.coordinator import Answer, Usage
+from coedge_ros.execution.fragment import MANAGER_NAME
+from coedge_ros.graph.loading import LoadedModel
+from coedge_ros.msg import ClassScore, InferenceResult
+from coedge_ros.nodes import messages
+from coedge_ros.nodes.answers import SelfCheck, best_classes
+from coedge_ros.nodes.frames import Frame
+from coedge_ros.spec.cluster import ClusterSpec, Power
+
+TOLERANCE = 1e-4  # of the largest magnitude of the whole model's answer, as everywhere in this package
+
+
+class ResultMaker:
+    """Makes the message of each answer.
+
+    Parameters
+    ----------
+    loaded : LoadedModel
+        For labels and the self-check.
+    cluster : ClusterSpec
+        For the workers' powers.
+    values : dict
+        Parameters of the manager, followed as they change.
+    session : int
+        Of the manager.
+    log
+        Told when the self-check fails.
+    """
+
+    def __init__(self, loaded: LoadedModel, cluster: ClusterSpec, values: dict[str, Any], session: int, log):
+        self.loaded, self.cluster, self.values, self.session, self.log = loaded, cluster, values, session, log
+        self._check = SelfCheck(loaded)
+
+    def __call__(
+        self, frame: Frame, outputs: dict[str, torch.Tensor], answer: Answer | None, now_s: float
+    ) -> InferenceResult:
+        """Result of a frame at `now_s`; `answer` is None when the manager has answered alone."""
+        result = InferenceResult(
+            header=frame.header, model=self.values["model"], session=self.session, frame=frame.number
+        )
+        result.classes = [
+            ClassScore(id=i, label=label, probability=p)
+            for i, label, p in best_classes(outputs, self.loaded.labels, self.values["classes"])
+        ]
+        if self.values["publish_tensors"]:
+            result.tensors = [messages.tensor_to_message(name, t) for name, t in outputs.items()]
+        result.attempts = min(frame.attempts, 2**16 - 1)
+        result.predicted_ms = result.max_abs_diff = result.scale = math.nan
+        if answer is None:
+            result.fallback, result.head, result.usage_complete = True, MANAGER_NAME, True
+        else:
+            self._add_provenance(result, frame, answer)
+        result.latency_ms = (now_s - frame.received_s) * 1e3
+        every = self.values["self_check_every"]
+        if every and frame.number % every == 0:
+            self._add_check(result, frame, outputs)
+        return result
+
+    def _add_provenance(self, result: InferenceResult, frame: Frame, answer: Answer) -> None:
+        plan = frame.plan.message
+        result.epoch, result.head = frame.plan.epoch, plan.head
+        result.predicted_ms, result.deadline_ms = plan.predicted_latency_s * 1e3, plan.deadline_s * 1e3
+        result.workers = [messages.usage_to_message(u, self._energy_j(u)) for u in answer.usage]
+        result.usage_complete = answer.usage_complete
+        result.energy_j = float(sum(w.energy_j for w in result.workers))
+        result.bytes_moved = answer.scatter_bytes + sum(u.bytes_out for u in answer.usage)
+
+    def _add_check(self, result: InferenceResult, frame: Frame, outputs: dict[str, torch.Tensor]) -> None:
+        try:
+            result.max_abs_diff, result.scale = self._check.compare(frame.pixels, outputs)
+        except Exception as error:  # the user's module may fail in any way; the answer goes out all the same
+            self.log.error(f"self-check of frame {frame.number} failed: {type(error).__name__}: {error}")
+            return
+        if not result.max_abs_diff <= TOLERANCE * result.scale:
+            self.log.error(
+                f"self-check: frame {frame.number} differs from the whole model by {result.max_abs_diff:.3g}, more "
+                f"than {TOLERANCE:g} x {result.scale:.3g}"
+            )
+
+    def _energy_j(self, usage: Usage) -> float:
+        """Modelled: what computing and sending draw, times how long the worker says they took."""
+        power = self.cluster.worker(usage.worker).power if usage.worker in self.cluster.worker_names else Power()
+        return usage.compute_s * power.compute_w + usage.transmit_s * power.transmit_w

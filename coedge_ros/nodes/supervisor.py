@@ -1,0 +1,200 @@
+"""When the manager makes a plan, switches to it, or answers alone: decisions only, without ROS and without threads.
+
+first plan: all expected workers can be used, or the time limit is over
+new plan:   a worker of the plan is gone or was restarted, has forgotten it, or does not acknowledge it; or another
+            one has come
+switch:     all workers of a plan have acknowledged it
+alone:      no worker of the plan is left, nor any other
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from coedge_ros.nodes.membership import Member, Membership
+from coedge_ros.spec.schedule import Schedule
+
+PREPARE_LIMIT_S = 15.0  # building programs takes tenths of a second; a worker may still be loading its model
+UNUSABLE_LIMIT_S = 5.0  # workers that live but cannot be used for so long are no help to a frame
+RETRY_S = 2.0  # after a plan could not be made
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedPlan:
+    """A plan that was published.
+
+    Attributes
+    ----------
+    schedule : Schedule
+        With the plan in it.
+    message : PartitionPlan
+        The message that was published.
+    instances : mapping of str to int
+        The workers that it was made for, also those that got nothing to do: name to instance.
+    issued_s : float
+        When, monotonic seconds.
+    """
+
+    epoch: int
+    schedule: Schedule
+    message: Any
+    instances: Mapping[str, int]
+    issued_s: float
+
+    @property
+    def workers(self) -> tuple[str, ...]:
+        """Workers that run it."""
+        return self.schedule.plan.workers
+
+    def shares_process(self, other: IssuedPlan, worker: str) -> bool:
+        """Whether a worker of this plan is the same process in another one."""
+        return worker in other.workers and other.instances.get(worker) == self.instances.get(worker)
+
+
+@dataclass(frozen=True, slots=True)
+class MakePlan:
+    """Solve for these workers."""
+
+    members: tuple[Member, ...]
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SwitchTo:
+    """Use a plan from the next frame on."""
+
+    plan: IssuedPlan
+
+
+@dataclass(frozen=True, slots=True)
+class GoAlone:
+    """Nobody is left: the manager answers by itself."""
+
+
+Action = MakePlan | SwitchTo | GoAlone
+
+
+@dataclass
+class Supervisor:
+    """Decides; its owner acts, and tells it what came of it with `issued` and `failed`.
+
+    Attributes
+    ----------
+    session : int
+        Of the manager.
+    wait_for_workers_s : float
+        How long the first plan waits for all expected workers.
+    started_s : float
+        Monotonic seconds at start.
+    """
+
+    membership: Membership
+    session: int
+    wait_for_workers_s: float
+    started_s: float
+    proposed: IssuedPlan | None = None  # published, not yet acknowledged by all
+    in_force: IssuedPlan | None = None
+    is_alone: bool = False
+    missing: list[str] = field(default_factory=list)
+    waits_for: str = ""  # who is missing and why, until the first plan
+    _is_planning: bool = False
+    _retry_s: float = 0.0
+    _unusable_since_s: float | None = None
+
+    def issued(self, plan: IssuedPlan) -> None:
+        """The plan that was asked for is published."""
+        self.proposed = plan
+        self._is_planning = False
+
+    def failed(self, now_s: float) -> None:
+        """The plan that was asked for could not be made; it is asked for again after a while."""
+        self._retry_s = now_s + RETRY_S
+        self._is_planning = False
+
+    def step(self, now_s: float, digest: str, size: tuple[int, int], reachable: Collection[str]) -> Action | None:
+        """What to do now.
+
+        Parameters
+        ----------
+        now_s : float
+            Monotonic seconds.
+        digest, size
+            Of the manager's model.
+        reachable : collection of str
+            Workers that the manager can send to and receive from.
+        """
+        latest = self.proposed or self.in_force
+        usable = self.membership.usable(digest, size, reachable, latest.workers if latest else ())
+        self.missing = self.membership.missing(usable)
+        if acknowledged := self._acknowledged():
+            return acknowledged
+        if self._is_planning or now_s < self._retry_s:
+            return None
+        if latest is None:
+            return self._begin(usable, now_s)
+        if gone := [w for w in latest.workers if not self.membership.is_alive(w, latest.instances[w])]:
+            return self._without(gone, latest, usable, now_s)
+        self._unusable_since_s = None
+        if self.proposed and now_s - self.proposed.issued_s > PREPARE_LIMIT_S:
+            return self._bar_silent(now_s)
+        if forgetful := self._forgetful():
+            return self._plan(usable, f"{', '.join(forgetful)} lost the plan")
+        if new := [m.name for m in usable if latest.instances.get(m.name) != m.instance]:
+            return self._plan(usable, f"with {', '.join(new)}")
+        return None
+
+    def _plan(self, usable: list[Member], reason: str) -> MakePlan:
+        self._is_planning, self.is_alone, self._unusable_since_s = True, False, None
+        return MakePlan(tuple(usable), reason)
+
+    def _begin(self, usable: list[Member], now_s: float) -> Action | None:
+        if self.is_alone:  # whoever comes back is used at once
+            return self._plan(usable, f"{', '.join(m.name for m in usable)} came back") if usable else None
+        reasons = ", ".join(f"{name} ({self.membership.reason(name)})" for name in self.missing)
+        self.waits_for = reasons or "workers"
+        if usable and not self.missing:
+            return self._plan(usable, "first")
+        if usable and now_s - self.started_s > self.wait_for_workers_s:
+            return self._plan(usable, f"first, after {self.wait_for_workers_s:g} s without {reasons}")
+        return None
+
+    def is_overdue(self, now_s: float) -> bool:
+        """Whether the first plan waits for longer than it should, because there is no worker at all."""
+        waits = self.proposed is None and self.in_force is None and not self.is_alone
+        return waits and now_s - self.started_s > self.wait_for_workers_s
+
+    def _without(self, gone: list[str], latest: IssuedPlan, usable: list[Member], now_s: float) -> Action | None:
+        if usable:
+            return self._plan(usable, f"without {', '.join(gone)}")
+        if len(gone) < len(latest.workers):  # some live, and will be connected in a moment
+            self._unusable_since_s = self._unusable_since_s or now_s
+            if now_s - self._unusable_since_s < UNUSABLE_LIMIT_S:
+                return None
+        self.proposed = self.in_force = None
+        self.is_alone, self._unusable_since_s = True, None
+        return GoAlone()
+
+    def _acknowledged(self) -> SwitchTo | None:
+        plan = self.proposed
+        if plan is None or not all(self._has_prepared(w, plan) for w in plan.workers):
+            return None
+        self.proposed, self.in_force = None, plan
+        return SwitchTo(plan)
+
+    def _has_prepared(self, worker: str, plan: IssuedPlan) -> bool:
+        if not self.membership.is_alive(worker, plan.instances[worker]):
+            return False
+        return (self.session, plan.epoch) in self.membership.members[worker].prepared
+
+    def _forgetful(self) -> list[str]:
+        if self.proposed or not self.in_force:
+            return []
+        return [w for w in self.in_force.workers if not self._has_prepared(w, self.in_force)]
+
+    def _bar_silent(self, now_s: float) -> None:
+        for worker in self.proposed.workers:
+            if not self._has_prepared(worker, self.proposed):
+                self.membership.bar(worker, f"has not acknowledged plan {self.proposed.epoch}, see its log")
+        # The next step plans without them.
