@@ -28,7 +28,10 @@ class Host:
 
 @dataclass(frozen=True, slots=True)
 class Power:
-    """What a worker draws [W]: waiting, computing, and while its link is busy. As a meter would show, not differences."""
+    """What a worker draws [W]: waiting, computing, and while its link is busy.
+
+    As a meter would show, not differences.
+    """
 
     idle_w: float = 0.0
     compute_w: float = 0.0

@@ -1,4 +1,7 @@
-"""Read a cluster file: YAML that a person writes, checked so that a message names the file, the key and what is legal."""
+"""Read a cluster file.
+
+YAML that a person writes, checked so that a message names the file, the key and what is legal.
+"""
 
 from __future__ import annotations
 
@@ -209,7 +212,7 @@ class _Section:
 
     def number(self, key: str, default: Any = _REQUIRED, *, minimum=-inf, above=-inf, maximum=inf) -> float:
         value = self._get(key, default)
-        return value if value is default else self._number(key, value, minimum, above, maximum)
+        return default if self.values.get(key) is None else self._number(key, value, minimum, above, maximum)
 
     def integer(self, key: str, default: Any = _REQUIRED, *, minimum=-inf) -> int:
         value = self.number(key, default, minimum=minimum)

@@ -41,7 +41,8 @@ class Profile:
         speed = self.measured_macs_per_s.get(worker, 0.0) or spec.macs_per_s
         if not speed > 0:
             raise UserError(
-                f"the speed of worker {worker!r} is not known: let it measure, or give macs_per_s in {self.cluster.source}"
+                f"the speed of worker {worker!r} is not known: let it measure, or give macs_per_s in "
+                f"{self.cluster.source}"
             )
         return speed * spec.speed_factor
 

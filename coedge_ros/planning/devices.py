@@ -1,0 +1,88 @@
+"""The profile as arrays, participants in the order of the cluster's workers with the manager last."""
+
+from __future__ import annotations
+
+from functools import cached_property
+
+import numpy as np
+
+from coedge_ros.errors import UserError
+from coedge_ros.planning.times import OperatorTimes
+from coedge_ros.spec.graph import ModelGraph
+from coedge_ros.spec.profile import Profile
+
+UNREACHABLE_S_PER_BYTE = 1e6  # stands for "no link": finite, so that times stay comparable
+
+
+class Devices:
+    """Speeds, powers and links of a cluster as arrays, for one model.
+
+    Attributes
+    ----------
+    alpha_s, s_per_byte : ndarray, shape (M, M)
+        Link from participant i to j; M = workers + 1, the manager is the last.
+    crosses : ndarray of bool, shape (M, M)
+        Whether that link leaves the host: only then does sending cost transmit energy.
+    same_host : ndarray, shape (N, N)
+        1 where two workers share a host.
+
+    Raises
+    ------
+    UserError
+        For an empty cluster or a worker of unknown speed.
+    """
+
+    def __init__(self, graph: ModelGraph, profile: Profile):
+        cluster = profile.cluster
+        if not cluster.workers:
+            raise UserError(f"{cluster.source}: there is no worker; name or start at least one")
+        self.graph, self.profile = graph, profile
+        workers = cluster.workers
+        self.names = cluster.worker_names
+        self.count = len(workers)
+        self.manager = self.count
+        self.speed = np.array([profile.speed_macs_per_s(name) for name in self.names])
+        hosts = [worker.host for worker in workers] + [cluster.manager_host]
+        links = [[cluster.link(a, b) for b in hosts] for a in hosts]
+        self.alpha_s = np.array([[link.alpha_s for link in row] for row in links])
+        rates = np.array([[link.bytes_per_s for link in row] for row in links])
+        with np.errstate(divide="ignore"):
+            self.s_per_byte = np.minimum(1.0 / rates, UNREACHABLE_S_PER_BYTE)
+        self.crosses = np.array([[a != b for b in hosts] for a in hosts])
+        self.same_host = np.array([[float(a == b) for b in hosts[:-1]] for a in hosts[:-1]])
+        self.idle_w, self.compute_w, self.transmit_w = (
+            np.array([getattr(worker.power, key) for worker in workers])
+            for key in ("idle_w", "compute_w", "transmit_w")
+        )
+        self.manager_transmit_w = cluster.manager_transmit_w
+        self.host_idle_w = np.array([cluster.host(name).idle_w for name in hosts[:-1]])
+        self.stage_s = np.array([worker.stage_s for worker in workers])
+        self.message_s = np.array([worker.message_s for worker in workers])
+        self.memory_bytes = np.array([worker.memory_bytes or np.inf for worker in workers])
+        self.energy_cap_j = np.array([worker.energy_cap_j for worker in workers])
+        self.duty_cap = np.array([worker.duty_cap for worker in workers])
+        self.threads = np.array([float(worker.threads) for worker in workers])
+        self.cores = np.array([float(cluster.host(name).cores or np.inf) for name in hosts[:-1]])
+        self.times = OperatorTimes(graph, profile, self.speed)
+
+    @cached_property
+    def shares_cores(self) -> bool:
+        """Whether any host has fewer cores than its workers have threads."""
+        return bool((self.same_host @ self.threads > self.cores).any())
+
+    @cached_property
+    def factor_when_measured(self) -> np.ndarray:
+        """How much slower than alone each worker was when it was measured, shape (N,)."""
+        if not self.profile.measured_together:
+            return np.ones(self.count)
+        return np.maximum(1.0, self.same_host @ self.threads / self.cores)
+
+    def contention(self, active: np.ndarray) -> np.ndarray:
+        """How much slower than as measured workers are while the `active` ones (shape (..., N)) compute.
+
+        Threads beyond the host's cores share them evenly; nothing else (caches, memory bandwidth) is modelled.
+        """
+        if not self.shares_cores:
+            return np.ones(active.shape)
+        demand = (active * self.threads) @ self.same_host
+        return np.maximum(1.0, demand / self.cores) / self.factor_when_measured
