@@ -82,7 +82,8 @@ def partition_nodes(nodes: NodeGraph, digest: str, *, strict: bool = False) -> P
     """Simplify a traced graph and find the row rule of every operator; see `partition_model`."""
     model = lower(simplify(nodes), digest)
     if model.graph.trunk_length == 0 or model.graph.trunk_macs == 0:
-        raise ModelError("no convolution of this model can be split by rows: run it whole on one worker")
+        why = f" ({model.graph.notices[0]})" if model.graph.notices else ""
+        raise ModelError(f"no convolution of this model can be split by rows{why}: run it whole on one worker")
     if strict and model.graph.notices:
         raise ModelError("refused by --strict: " + "; ".join(model.graph.notices))
     return model
@@ -147,7 +148,7 @@ def _operators(nodes: NodeGraph, values: dict[str, Value], lowered: dict[str, Lo
                 kind=kind,
                 placement=placement,
                 operands=operands,
-                target=node.key.removeprefix("aten.").split(".")[0],
+                target=node.key.split(".")[1],
                 module_path=node.module_path,
                 macs=_macs(node, shapes),
                 partial=found.partial if found else None,
@@ -160,7 +161,7 @@ def _operators(nodes: NodeGraph, values: dict[str, Value], lowered: dict[str, Lo
 def _macs(node: Node, shapes: dict[str, tuple[int, ...]]) -> int:
     """Multiply-accumulates of convolutions and matrix products, as torch.utils.flop_counter counts them (times two)."""
     name = node.key.split(".")[1]
-    if name in ("conv2d", "conv1d", "conv3d"):
+    if name in ("conv1d", "conv3d") or name.startswith("conv2d"):
         return prod(node.shape) * prod(node.args[1].shape[1:])
     if name.startswith("conv_transpose"):  # every input value meets the whole kernel
         return prod(shapes[node.args[0].name]) * prod(node.args[1].shape[1:])

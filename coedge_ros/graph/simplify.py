@@ -1,4 +1,4 @@
-"""Make the traced graph smaller without changing what it computes."""
+"""Make the traced graph smaller and cheaper without changing what it computes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from dataclasses import replace
 import torch
 
 from coedge_ros.graph.composites import split_norms
-from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref, substitute
+from coedge_ros.graph.fuse import fuse_activations
+from coedge_ros.graph.ir import Node, NodeGraph, Ref, substitute
+from coedge_ros.graph.rewrite import argument, reduce_unflattened, rewrite
 
 _IDENTITIES = {
     "aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.dropout.default",
@@ -16,96 +18,14 @@ _IDENTITIES = {
 }  # fmt: skip
 
 
+_RESHAPES = {"aten.reshape.default", "aten.expand.default"}
+
+
 def simplify(graph: NodeGraph) -> NodeGraph:
-    """Spell multi-result operators as plain ones, drop identities, compute constants, fold batch norms, drop dead nodes."""
-    nodes = [_single_result(node) for node in graph.nodes]
-    graph = replace(graph, nodes=tuple(_as_reshape(node) for node in nodes))
-    graph = _constants_computed(_without_identities(graph))
-    graph = _without_dead(graph)
-    return split_norms(_without_dead(fold_batch_norms(graph)))
-
-
-def _as_reshape(node: Node) -> Node:
-    """A view of a band may need a copy, because bands are channels-last in memory."""
-    views = ("aten.view.default", "aten._unsafe_view.default")
-    return replace(node, target=torch.ops.aten.reshape.default) if node.key in views else node
-
-
-def _single_result(node: Node) -> Node:
-    """A slice for each piece of a split, the values of a pooling with indices, batch norm with one result."""
-    if not isinstance(node.target, Pick):
-        return node
-    key, index, args = str(node.target.target), node.target.index, node.args
-    if key in (
-        "aten.split.Tensor",
-        "aten.chunk.default",
-        "aten.split_with_sizes.default",
-        "aten.split.sizes",
-    ):
-        return _slice_of_split(node, key, index)
-    if key == "aten.unbind.int":
-        dim = args[1] if len(args) > 1 else node.kwargs.get("dim", 0)
-        return replace(
-            node,
-            target=torch.ops.aten.select.int,
-            args=(args[0], dim, index),
-            kwargs={},
-        )
-    if key == "aten.max_pool2d_with_indices.default" and index == 0:
-        return replace(node, target=torch.ops.aten.max_pool2d.default)
-    if key == "aten._native_batch_norm_legit_no_training.default" and index == 0:
-        x, weight, bias, mean, var, momentum, eps = args
-        return replace(
-            node,
-            target=torch.ops.aten.batch_norm.default,
-            args=(x, weight, bias, mean, var, False, momentum, eps, False),
-        )
-    if key == "aten.native_group_norm.default" and index == 0:
-        x, weight, bias, _, _, _, groups, eps = args
-        return replace(
-            node,
-            target=torch.ops.aten.group_norm.default,
-            args=(x, groups, weight, bias, eps),
-        )
-    if key == "aten.native_layer_norm.default" and index == 0:
-        return replace(node, target=torch.ops.aten.layer_norm.default)
-    return node
-
-
-def _slice_of_split(node: Node, key: str, index: int) -> Node:
-    args = (*node.args, *([0] if len(node.args) < 3 else []))
-    source, sizes, dim = args[0], args[1], node.kwargs.get("dim", args[2])
-    piece = node.shape[dim]
-    if isinstance(sizes, (list, tuple)):
-        start = sum(sizes[:index])
-    else:
-        # every piece but the last has the same size; the last one's start cannot be told from its own size
-        full = sizes if key == "aten.split.Tensor" else None
-        start = full * index if full else None
-    if start is None:
-        return node  # aten.chunk before decomposition: resolved by `_resolve_chunks`
-    return replace(
-        node,
-        target=torch.ops.aten.slice.Tensor,
-        args=(source, dim, start, start + piece, 1),
-        kwargs={},
-    )
-
-
-def _resolve_chunk(node: Node, shapes: dict[str, tuple[int, ...]]) -> Node:
-    if not (isinstance(node.target, Pick) and str(node.target.target) == "aten.chunk.default"):
-        return node
-    source, count, dim = (*node.args, *([0] if len(node.args) < 3 else []))
-    dim = node.kwargs.get("dim", dim)
-    total = shapes[source.name][dim]
-    size = -(-total // count)
-    start = size * node.target.index
-    return replace(
-        node,
-        target=torch.ops.aten.slice.Tensor,
-        args=(source, dim, start, min(total, start + size), 1),
-        kwargs={},
-    )
+    """Spell operators plainly, drop what does nothing, compute constants, fold batch norms, drop dead nodes."""
+    graph = _constants_computed(_without_identities(rewrite(graph)))
+    graph = _without_dead(reduce_unflattened(_without_dead(graph)))
+    return fuse_activations(split_norms(_without_dead(fold_batch_norms(graph))))
 
 
 def _without_identities(graph: NodeGraph) -> NodeGraph:
@@ -118,19 +38,14 @@ def _without_identities(graph: NodeGraph) -> NodeGraph:
         source = node.args[0] if node.args else None
         dtypes[node.name], shapes[node.name] = node.dtype, node.shape
         same_shape = isinstance(source, Ref) and shapes[source.name] == node.shape
-        is_view = node.key in (
-            "aten.view.default",
-            "aten.reshape.default",
-            "aten._unsafe_view.default",
-        )
         if (
             isinstance(source, Ref)
             and dtypes[source.name] == node.dtype
-            and (node.key in _IDENTITIES or (is_view and same_shape))
+            and (node.key in _IDENTITIES or (node.key in _RESHAPES and same_shape))
         ):
             names[node.name] = source.name
         else:
-            kept.append(_resolve_chunk(node, shapes))
+            kept.append(node)
     return replace(graph, nodes=tuple(kept), outputs=tuple(names.get(n, n) for n in graph.outputs))
 
 
@@ -168,11 +83,15 @@ def _without_dead(graph: NodeGraph) -> NodeGraph:
     return replace(graph, nodes=tuple(reversed(kept)))
 
 
-_FOLDABLE = {"aten.conv2d.default": 0, "aten.conv2d.padding": 0}
+_FOLDABLE = {"aten.conv2d.default": 0, "aten.conv2d.padding": 0, "aten.conv_transpose2d.input": 1}
 
 
 def fold_batch_norms(graph: NodeGraph) -> NodeGraph:
-    """Put a batch norm that alone reads a convolution into the convolution's weights (computed in float64)."""
+    """Put a batch norm that alone reads a convolution into the convolution's weights (computed in float64).
+
+    Each output channel is scaled and shifted as before, so the answer changes by rounding only; a batch norm whose
+    scaled weights leave the range of float32 stays as it is.
+    """
     by_name = {node.name: node for node in graph.nodes}
     consumers = graph.consumers()
     folded: dict[str, Node] = {}
@@ -183,20 +102,33 @@ def fold_batch_norms(graph: NodeGraph) -> NodeGraph:
         conv = by_name.get(node.args[0].name)
         if conv is None or conv.key not in _FOLDABLE or consumers[conv.name] != [node.name]:
             continue
-        if not isinstance(conv.args[1], torch.Tensor) or any(isinstance(a, Ref) for a in node.args[1:]):
-            continue
-        _, gamma, beta, mean, var, _, _, eps = node.args[:8]
-        weight = conv.args[1].double()
-        bias = conv.args[2].double() if len(conv.args) > 2 and conv.args[2] is not None else torch.zeros(len(weight))
-        gain = 1 / torch.sqrt(var.double() + eps)
-        gain = gain * gamma.double() if gamma is not None else gain
-        bias = (bias - mean.double()) * gain + (beta.double() if beta is not None else 0)
-        weight = weight * gain.reshape(-1, 1, 1, 1)
-        dtype = conv.args[1].dtype
-        args = (conv.args[0], weight.to(dtype), bias.to(dtype), *conv.args[3:])
-        folded[node.name] = replace(conv, name=node.name, args=args)
-        dropped.add(conv.name)
+        if (made := _folded(conv, node)) is not None:
+            folded[node.name] = made
+            dropped.add(conv.name)
     return replace(
         graph,
         nodes=tuple(folded.get(n.name, n) for n in graph.nodes if n.name not in dropped),
     )
+
+
+def _folded(conv: Node, norm: Node) -> Node | None:
+    """The convolution with the batch norm in it, under the batch norm's name; None where that cannot be."""
+    axis = _FOLDABLE[conv.key]  # of the output channels
+    weight, bias = conv.args[1], conv.args[2] if len(conv.args) > 2 else None
+    _, gamma, beta, mean, var, _, _, eps = norm.args[:8]
+    groups = argument(conv, 6, "groups", 1)
+    if any(isinstance(a, Ref) for a in (weight, bias, *norm.args[1:])) or norm.args[5] or var is None:
+        return None
+    if axis == 1 and groups != 1:
+        return None
+    gain = 1 / torch.sqrt(var.double() + eps)
+    gain = gain if gamma is None else gain * gamma.double()
+    shift = -mean.double() if bias is None else bias.double() - mean.double()
+    shift = shift * gain if beta is None else shift * gain + beta.double()
+    shape = [1] * weight.ndim
+    shape[axis] = -1
+    scaled = (weight.double() * gain.reshape(shape)).to(weight.dtype)
+    shift = shift.to(weight.dtype)
+    if not (scaled.isfinite().all() and shift.isfinite().all()):
+        return None
+    return replace(conv, name=norm.name, args=(conv.args[0], scaled, shift, *conv.args[3:]))

@@ -16,6 +16,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
 from coedge_ros.errors import UserError
+from coedge_ros.execution.allocator import keep_freed_memory
 from coedge_ros.execution.band_worker import BandWorker
 from coedge_ros.execution.fragment import MANAGER_NAME, PROTOCOL_VERSION
 from coedge_ros.execution.program import WorkerProgram
@@ -173,4 +174,5 @@ class Worker(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run a worker and return its exit code: 0 when stopped, 2 for the user's mistake."""
+    keep_freed_memory()
     return run_with_data_loop(Worker, args)

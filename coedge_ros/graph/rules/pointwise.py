@@ -192,6 +192,11 @@ def _register() -> None:
                 rule(f"aten.{name}.{overload}")(_checked)
 
 
+@rule("coedge.add_relu")
+def _add_relu(node: Node, values: dict[str, Value]) -> Lowered | None:
+    return broadcast(node, values)
+
+
 def _checked(node: Node, values: dict[str, Value]) -> Lowered | None:
     if node.key in _CHANNEL_PARAMETERS:  # their vectors belong to axis 1
         first = next(iter(sharded(values).values()))

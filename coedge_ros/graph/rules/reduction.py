@@ -109,7 +109,7 @@ def _amin(node, values):
 @rule("aten.linalg_vector_norm.default")
 def _vector_norm(node, values):
     order = argument(node, 1, "ord", 2)
-    if order != 2 or only(values).spec.row_axis not in _dims(node, len(only(values).spec.shape), 2):
+    if order != 2 and only(values).spec.row_axis in _dims(node, len(only(values).spec.shape), 2):
         return None
     return _over(
         node, values, _dims(node, len(only(values).spec.shape), 2), argument(node, 3, "keepdim", False),

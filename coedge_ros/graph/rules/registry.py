@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from coedge_ros.graph.ir import Node
+from coedge_ros.graph.rewrite import argument as argument
 from coedge_ros.rows.row_set import RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operand, Placement
 from coedge_ros.spec.tensors import TensorSpec
@@ -68,11 +69,6 @@ def rule(*keys: str) -> Callable[[Rule], Rule]:
     return register
 
 
-def argument(node: Node, position: int, name: str, default=None):
-    """An argument of an ATen call, by position or name."""
-    return node.args[position] if len(node.args) > position else node.kwargs.get(name, default)
-
-
 def per_range(rows: RowSet, axis: int, make: Callable[[RowRange], Kernel]) -> Kernel:
     """Kernel for a set of rows from kernels for its ranges."""
     kernels = [make(r) for r in rows]
@@ -111,6 +107,11 @@ def take_index(held: RowSet, index: Sequence[int], axis: int) -> Kernel | None:
         return lambda x: torch.ops.aten.slice.Tensor(x, axis, start, stop, step)
     positions = torch.tensor(where)
     return lambda x: x.index_select(axis, positions)
+
+
+def pick_or(x: torch.Tensor, pick: Kernel | None) -> torch.Tensor:
+    """`x` itself when there is nothing to pick."""
+    return x if pick is None else pick(x)
 
 
 def chain(first: Kernel | None, second: Kernel) -> Kernel:

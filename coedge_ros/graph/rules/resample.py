@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from coedge_ros.graph.ir import Node
 from coedge_ros.graph.rules.pointwise import only, rowwise
-from coedge_ros.graph.rules.registry import Lowered, argument, per_range, rule, take, take_index
+from coedge_ros.graph.rules.registry import Lowered, argument, per_range, pick_or, rule, take, take_index
 from coedge_ros.rows.access import Shift, Table
 from coedge_ros.rows.row_set import RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operand
@@ -76,10 +76,13 @@ def _resized(node: Node, size, scales=None):
 
 
 def _row_weights(node: Node, height: int) -> torch.Tensor:
-    """`(H_out, H)` weights of the input rows in each output row."""
+    """`(H_out, H)` weights of the input rows in each output row.
+
+    Four columns wide, because torch's antialiased kernels err on maps of one column.
+    """
     _, scales, _ = _arguments(node)
-    run = _resized(node, (node.shape[2], 1), [scales[0], 1.0] if scales else None)
-    return run(torch.eye(height).reshape(1, height, height, 1))[0, :, :, 0].T
+    run = _resized(node, (node.shape[2], 4), [scales[0], 1.0] if scales else None)
+    return run(torch.eye(height).reshape(1, height, height, 1).repeat(1, 1, 1, 4))[0, :, :, 0].T
 
 
 def _native_factor(node: Node, value) -> int | None:
@@ -160,11 +163,6 @@ def padded_index(height: int, above: int, below: int, mode: str) -> list[int]:
     """Input row that each output row repeats; read off torch itself, by padding the row numbers."""
     source = torch.arange(height, dtype=torch.float64).reshape(1, 1, height, 1).expand(1, 1, height, 4)
     return [int(i) for i in F.pad(source, (0, 0, above, below), mode=mode)[0, 0, :, 0]]
-
-
-def pick_or(x, pick):
-    """`x` itself when there is nothing to pick."""
-    return x if pick is None else pick(x)
 
 
 def _constant_pad(node, values, above: int, rest, position: int, fill) -> Lowered:

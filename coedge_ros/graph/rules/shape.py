@@ -9,9 +9,9 @@ from torch.nn import functional as F
 
 from coedge_ros.graph.ir import Ref
 from coedge_ros.graph.rules.pointwise import only, rowwise
-from coedge_ros.graph.rules.registry import Lowered, argument, chain, per_range, rule, take, take_index
-from coedge_ros.rows.access import Same, Shift, Table
-from coedge_ros.rows.row_set import RowRange
+from coedge_ros.graph.rules.registry import Lowered, argument, chain, per_range, pick_or, rule, take, take_index
+from coedge_ros.rows.access import Same, Several, Shift, Table
+from coedge_ros.rows.row_set import RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operand, Placement
 
 
@@ -172,6 +172,17 @@ def _slice(node, values):
     return reindexed(node, values, list(range(height))[slice(start, stop, step)])
 
 
+@rule("aten.narrow.default")
+def _narrow(node, values):
+    value = only(values)
+    axis = value.spec.row_axis
+    dim, start, length = node.args[1] % node.ndim, node.args[2], node.args[3]
+    if dim != axis:
+        return rowwise(node, values, axis)
+    start = start % value.spec.height if start < 0 else start
+    return reindexed(node, values, list(range(start, start + length)))
+
+
 @rule("aten.flip.default")
 def _flip(node, values):
     value = only(values)
@@ -264,28 +275,34 @@ def _cat(node, values):
 
 
 def _cat_rows(node, values, parts, axis, names) -> Lowered | None:
-    """Concatenation along the rows: each piece is shifted to its place."""
-    if len(names) != len(parts) or any(v.placement is not Placement.SHARDED for v in values.values()):
-        return None  # the same tensor twice would need two accesses of one operand
-    offsets, total = [], 0
-    for name in names:
-        offsets.append(total)
-        total += values[name].spec.height
+    """Concatenation along the rows: each piece is shifted to its place; constants and whole tensors are pieces too."""
+    pieces = []  # (operand or None, how its rows are read, constant or None)
+    total = 0
+    for part in parts:
+        is_ref = isinstance(part, Ref)
+        height = (values[part.name].spec.shape if is_ref else part.shape)[axis]
+        pieces.append((names.index(part.name) if is_ref else None, Shift(-total, height), None if is_ref else part))
+        total += height
+    accesses = [tuple(access for k, access, _ in pieces if k == i) for i in range(len(names))]
+    is_sharded = [values[name].placement is Placement.SHARDED for name in names]
     operands = tuple(
-        Operand(n, Shift(-offset, values[n].spec.height)) for n, offset in zip(names, offsets, strict=True)
+        Operand(name, None if not sharded else read[0] if len(read) == 1 else Several(read))
+        for name, sharded, read in zip(names, is_sharded, accesses, strict=True)
     )
 
     def build(rows, held):
         def make(r: RowRange):
             picks = []
-            for k, operand in enumerate(operands):
-                reads = operand.access.reads(r)
-                if reads:
-                    picks.append((k, take(held[k], reads, axis)))
+            for k, access, constant in pieces:
+                if not (reads := access.reads(r)):
+                    continue
+                of = RowSet.full(access.height) if k is None or not is_sharded[k] else held[k]
+                pick = take(of, reads, axis)
+                picks.append((k, pick, None if k is not None else pick_or(constant, pick).contiguous()))
 
             def run(*tensors):
-                pieces = [tensors[k] if p is None else p(tensors[k]) for k, p in picks]
-                return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=axis)
+                found = [c if k is None else pick_or(tensors[k], pick) for k, pick, c in picks]
+                return found[0] if len(found) == 1 else torch.cat(found, dim=axis)
 
             return run
 
