@@ -18,8 +18,7 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, 
 class ConvActivation:
     """A convolution followed by an activation, in the place of an ATen operator.
 
-    Called as `aten.conv2d`: `(x, weight, bias, stride, padding, dilation, groups)`. On CPU it is oneDNN's fused kernel, which
-    torch.compile uses too; elsewhere the two operators one after the other.
+    On CPU it is oneDNN's fused kernel, which torch.compile uses too; elsewhere the two operators one after the other.
 
     Attributes
     ----------
@@ -35,6 +34,7 @@ class ConvActivation:
     activation: Callable[[torch.Tensor], torch.Tensor]
 
     def __call__(self, x, weight, bias=None, stride=(1, 1), padding=(0, 0), dilation=(1, 1), groups=1):
+        """Run it, with the arguments of `aten.conv2d` and sizes as pairs."""
         if HAS_ONEDNN and x.device.type == "cpu" and x.dtype == torch.float32:
             return torch.ops.mkldnn._convolution_pointwise(
                 x, weight, bias, padding, stride, dilation, groups, self.attribute, self.scalars, self.algorithm

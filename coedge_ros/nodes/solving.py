@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
+from coedge_ros.errors import UserError
 from coedge_ros.nodes.membership import Member
-from coedge_ros.spec.cluster import ClusterSpec, Power
-from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.planning.registry import best_single_latency_s, make_plan
+from coedge_ros.planning.request import PlanRequest
+from coedge_ros.spec.cluster import ClusterSpec, Power, WorkerSpec
 from coedge_ros.spec.graph import ModelGraph
-from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
+from coedge_ros.spec.outcome import Status
+from coedge_ros.spec.plan import PartitionPlan
+from coedge_ros.spec.profile import Profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +29,57 @@ class Solved:
 
 
 class Solver:
+    """Makes plans with the manager's parameters `planner`, `objective`, `deadline_s`, `deadline_factor`.
+
+    Parameters
+    ----------
+    graph : ModelGraph
+        The model.
+    cluster : ClusterSpec
+        Powers, links and hosts of the cluster file. A worker that is not in it counts as one on the manager's host.
+    values : dict
+        The manager's parameters.
+    """
+
     def __init__(self, graph: ModelGraph, cluster: ClusterSpec, values: dict[str, Any]):
         self.graph, self.cluster, self.values = graph, cluster, values
 
     def power_of(self, worker: str) -> Power:
+        """Configured power of a worker; none for one that is not in the file."""
         return self.cluster.worker(worker).power if worker in self.cluster.worker_names else Power()
 
     def solve(self, members: list[Member]) -> Solved:
-        names = tuple(m.name for m in members)
-        plan = plan_from_shares(self.graph, names, [m.speed_macs_per_s for m in members], layer_cuts(self.graph))
-        return Solved(plan, None, math.nan, math.nan, "by speed")
+        """Plan for the workers that are there.
+
+        Raises
+        ------
+        UserError
+            When there is nothing to plan. A deadline that cannot be met is no such case: the nearest plan is used.
+        """
+        profile = self._profile(members)
+        deadline_s = self.values["deadline_s"] or None
+        if factor := self.values["deadline_factor"]:
+            deadline_s = factor * best_single_latency_s(self.graph, profile)
+        outcome = make_plan(
+            PlanRequest(
+                self.graph, profile, planner=self.values["planner"], objective=self.values["objective"],
+                deadline_s=deadline_s,
+            )
+        )  # fmt: skip
+        if outcome.status is Status.INVALID or outcome.plan is None:
+            raise UserError(f"no plan: {outcome.explanation}")
+        predicted = outcome.predicted
+        text = outcome.explanation if outcome.is_feasible else f"{outcome.explanation} NOT MET: {outcome.binding}"
+        return Solved(
+            outcome.plan, deadline_s, predicted.latency_s if predicted else math.nan,
+            predicted.energy_j if predicted else math.nan, text,
+        )  # fmt: skip
+
+    def _profile(self, members: list[Member]) -> Profile:
+        cluster = self.cluster
+        for member in members:
+            if member.name not in cluster.worker_names:
+                cluster = cluster.with_worker(WorkerSpec(member.name, host=cluster.manager_host))
+        # workers announce speeds that they measured at the same time, when all had just been started
+        measured = {m.name: m.speed_macs_per_s for m in members}
+        return Profile(cluster.only(measured), measured, measured_together=True, model=self.values["model"])
