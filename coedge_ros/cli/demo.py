@@ -103,7 +103,7 @@ def summarise(record, args: argparse.Namespace, whole_ms: list[float]) -> dict:
     """The JSON object of the last line."""
     latencies = sorted(r.latency_ms for r in record.results)
     last = record.results[-1]
-    macs = {name: 0 for name in record.workers}
+    macs = dict.fromkeys(record.workers, 0)
     for result in record.results:
         for usage in result.workers:
             macs[usage.name] = macs.get(usage.name, 0) + usage.macs

@@ -24,8 +24,8 @@ def print_report(summary: dict, record, output: Path) -> None:
     facts = Table(title="all frames", show_header=False)
     facts.add_row("sent / answered / lost / dropped", "{frames_sent} / {frames_answered} / {frames_lost} / "
                   "{frames_dropped}".format(**summary))  # fmt: skip
-    facts.add_row("largest difference to the whole model",
-                  f"{summary['max_abs_diff']:.2e} of {summary['scale']:.2f} ({summary['frames_checked']} frames checked)")  # fmt: skip
+    difference = f"{summary['max_abs_diff']:.2e} of {summary['scale']:.2f} ({summary['frames_checked']} frames checked)"
+    facts.add_row("largest difference to the whole model", difference)
     facts.add_row("latency p50 / p99", f"{summary['latency_ms']['p50']:.1f} / {summary['latency_ms']['p99']:.1f} ms")
     facts.add_row("whole model alone, one thread", f"{summary['whole_ms']['p50']:.1f} ms")
     facts.add_row("deadline of the plan", f"{summary['deadline_ms']:.1f} ms = 0.6 x the predicted best single worker; "

@@ -12,6 +12,7 @@ from coedge_ros.errors import UserError
 COMMANDS = {
     "demo": "real pictures answered by a cluster of workers on this machine, and a table",
     "up": "start a cluster, as cluster.launch.py does where ROS's launch is installed",
+    "bench": "measure whole model, ceiling and cluster over DDS in turn",
     "verify": "compare a banded model with the whole model, every tensor at every cut",
     "plan": "show and explain a plan before anything runs",
     "compare": "compare planners over models, deadlines and links",

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from coedge_ros.errors import UserError
 from coedge_ros.nodes.membership import Member
 from coedge_ros.planning.registry import best_single_latency_s, make_plan
 from coedge_ros.planning.request import PlanRequest
+from coedge_ros.rows.split import split_by_shares
 from coedge_ros.spec.cluster import ClusterSpec, Power, WorkerSpec
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.outcome import Status
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
+
+
+def _numbers(name: str, text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",") if part.strip())
+    except ValueError:
+        raise UserError(f"parameter {name} is {text!r}: write whole numbers with commas between them") from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +72,7 @@ class Solver:
         outcome = make_plan(
             PlanRequest(
                 self.graph, profile, planner=self.values["planner"], objective=self.values["objective"],
-                deadline_s=deadline_s,
+                deadline_s=deadline_s, manual_rows=self._rows(len(members)), cuts=self._cuts(),
             )
         )  # fmt: skip
         if outcome.status is Status.INVALID or outcome.plan is None:
@@ -74,6 +83,20 @@ class Solver:
             outcome.plan, deadline_s, predicted.latency_s if predicted else math.nan,
             predicted.energy_j if predicted else math.nan, text,
         )  # fmt: skip
+
+    def _rows(self, workers: int) -> tuple[int, ...]:
+        """Parameter `rows`; equal rows when it is empty, or when workers are missing that it was written for."""
+        height = self.graph.input.height
+        rows = _numbers("rows", self.values["rows"])
+        if len(rows) == workers:
+            return rows
+        bounds = split_by_shares(height, [1.0] * workers)
+        return tuple(b - a for a, b in pairwise(bounds))
+
+    def _cuts(self) -> tuple[int, ...] | None:
+        """Parameter `cuts`: None for one layer a stage, () for the forced ones only."""
+        text = self.values["cuts"]
+        return None if text == "layers" else () if text == "none" else _numbers("cuts", text)
 
     def _profile(self, members: list[Member]) -> Profile:
         cluster = self.cluster

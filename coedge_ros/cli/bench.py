@@ -1,0 +1,194 @@
+"""`coedge bench`: whole model, ceiling and cluster over DDS in turn: a noisy machine then disturbs all alike."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+from coedge_ros.cli.bench_report import print_report, summarise
+from coedge_ros.errors import UserError
+
+START_LIMIT_S = 120.0
+FRAME_LIMIT_S = 30.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `coedge bench`."""
+    parser.add_argument("--model", default="resnet18", help="zoo name, package.module:factory, or a .pt2 file")
+    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
+    parser.add_argument("--input", default="480x640", metavar="HxW", help="input size of the model")
+    parser.add_argument("--workers", type=int, default=2, help="worker processes")
+    parser.add_argument("--threads", type=int, default=1, help="threads of each worker, and of the whole model")
+    parser.add_argument("--frames", type=int, default=30, help="frames of each kind")
+    parser.add_argument("--planner", default="fused", help="planner; manual takes --rows and --cuts")
+    parser.add_argument("--rows", default="", help="for planner manual: rows of the frame per worker, with commas")
+    parser.add_argument("--cuts", default="layers", help="for planner manual: layers, none, or operator indices")
+    parser.add_argument("--in-flight", type=int, default=3, help="frames in flight for the throughput")
+    parser.add_argument("--json", type=Path, default=None, help="write the result there too")
+
+
+@dataclass
+class Measured:
+    """Seconds of each kind, in the order in which they were taken, and the results of the cluster."""
+
+    whole_s: list[float] = field(default_factory=list)
+    ceiling_s: list[float] = field(default_factory=list)
+    cooperative_s: list[float] = field(default_factory=list)
+    results: list = field(default_factory=list)
+    stream_s: float = float("nan")
+    stream_frames: int = 0
+    max_abs_diff: float = float("nan")
+    scale: float = float("nan")
+
+
+def cluster_file(folder: Path, workers: int, threads: int) -> Path:
+    """A cluster of `workers` equal workers on this machine, as a file."""
+    path = folder / "cluster.yaml"
+    power = {"idle": 1.3, "compute": 6.5, "transmit": 3.0}
+    names = [f"worker_{i + 1}" for i in range(workers)]
+    values = {
+        "hosts": [{"name": "here"}],
+        "workers": [{"name": n, "host": "here", "threads": threads, "power_w": power} for n in names],
+        "links": {"within_host": {"alpha_s": 0.0004, "bytes_per_s": 1e9}, "default": {"bytes_per_s": 1e9}},
+    }
+    path.write_text(yaml.safe_dump(values))
+    return path
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, and end with one line of JSON."""
+    from coedge_ros.cli.up import input_size
+    from coedge_ros.nodes.collector import Listening
+    from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, dds_environment
+    from coedge_ros.nodes.feeder import Feeder
+    from coedge_ros.nodes.processes import ProcessGroup
+    from coedge_ros.nodes.shared_memory import remove_stale_segments
+
+    height, width = input_size(args.input)
+    if args.workers < 1 or args.frames < 3:
+        raise UserError("--workers must be 1 or more and --frames 3 or more")
+    os.environ["ROS_DOMAIN_ID"] = str(random.randrange(1, 100))
+    os.environ.update(dds_environment())
+    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    remove_stale_segments()
+    with tempfile.TemporaryDirectory(prefix="coedge_bench_") as name:
+        folder = Path(name)
+        manager = {
+            "planner": args.planner, "objective": "latency", "rows": args.rows, "cuts": args.cuts,
+            "image_reliable": True, "queue_frames": args.in_flight, "frames_in_flight": args.in_flight,
+            "publish_tensors": True, "frame_timeout_s": FRAME_LIMIT_S,
+        }  # fmt: skip
+        options = ClusterOptions(
+            cluster=str(cluster_file(folder, args.workers, args.threads)), model=args.model, weights=args.weights,
+            height=height, width=width, source="", manager=manager, with_visualizer=False,
+        )  # fmt: skip
+        with ProcessGroup(output=folder / "logs", log_level="info") as group, Feeder(options.namespace) as feeder:
+            group.start(cluster_processes(options))
+            with Listening(options.namespace) as listening:
+                plan_message = _first_plan(listening, group, folder)
+            feeder.wait_for_manager(START_LIMIT_S)
+            measured = _measure(args, height, width, plan_message, feeder)
+    remove_stale_segments()
+    summary = summarise(args, measured, plan_message)
+    print_report(summary)
+    text = json.dumps(summary)
+    if args.json:
+        args.json.write_text(text + "\n")
+    print(text, flush=True)
+    return 0 if summary["max_abs_diff"] <= 1e-4 * summary["scale"] else 1
+
+
+def _first_plan(listening, group, folder: Path):
+    deadline = time.monotonic() + START_LIMIT_S
+    while time.monotonic() < deadline:
+        listening.spin(0.1)
+        status = listening.record.status
+        if listening.record.plans and status and status.epoch > 0:
+            return listening.record.plans[-1]
+        if ended := {n: c for n, c in group.ended().items() if c}:
+            text = "; ".join((folder / "logs" / f"{n}.log").read_text(errors="replace")[-400:] for n in ended)
+            raise UserError(f"ended early: {ended}: {text}")
+    raise UserError(
+        "no plan in time: " + (listening.record.status.message if listening.record.status else "no manager")
+    )
+
+
+def _measure(args, height: int, width: int, plan_message, feeder) -> Measured:
+    import torch
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from coedge_ros.graph.loading import load_model
+    from coedge_ros.graph.trace import PixelInput
+    from coedge_ros.nodes.messages import plan_from_message
+    from coedge_ros.profiling.rivals import Ceiling, ModelChoice, Rival
+
+    choice = ModelChoice(args.model, args.weights or None, height, width, args.threads)
+    whole, ceiling = Rival(choice), Ceiling(choice, plan_from_message(plan_message))
+    measured = Measured()
+    rng = np.random.default_rng(0)
+    frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
+    try:
+        whole.wait_until_ready()
+        ceiling.wait_until_ready()
+        with Progress(console=Console(stderr=True)) as progress:
+            task = progress.add_task(f"{args.model} {args.input}", total=args.frames)
+            for i in range(args.frames + 2):
+                whole.begin()
+                times = whole.seconds(), ceiling.run()
+                message = feeder.message(frame)
+                began = time.perf_counter()
+                feeder.send(message)
+                result = feeder.take(FRAME_LIMIT_S)
+                seconds = time.perf_counter() - began
+                if result is None:
+                    raise UserError(f"no result within {FRAME_LIMIT_S} s")
+                if i >= 2:  # the first ones warm up
+                    measured.whole_s.append(times[0])
+                    measured.ceiling_s.append(times[1])
+                    measured.cooperative_s.append(seconds)
+                    measured.results.append(result)
+                    progress.advance(task)
+    finally:
+        whole.close()
+        ceiling.close()
+    _stream(args, feeder, frame, measured)
+    torch.set_num_threads(args.threads)
+    loaded = load_model(args.model, weights=args.weights or None)
+    module = PixelInput(loaded.module, loaded.mean, loaded.std).eval()
+    with torch.inference_mode():
+        answer = torch.utils._pytree.tree_leaves(module(torch.from_numpy(frame).permute(2, 0, 1).unsqueeze(0)))
+    pairs = []
+    for leaf, tensor in zip(answer, result.tensors, strict=True):
+        theirs = np.frombuffer(tensor.data, tensor.dtype).reshape(tuple(tensor.shape))
+        pairs.append((float(np.abs(leaf.numpy() - theirs).max()), float(leaf.abs().max())))
+    measured.max_abs_diff, measured.scale = max(pairs, key=lambda p: p[0] / p[1])
+    return measured
+
+
+def _stream(args, feeder, frame, measured: Measured) -> None:
+    """Throughput: as many frames under way as are allowed, a new one sent for each result."""
+    outstanding = 0
+    for _ in range(args.in_flight):
+        feeder.send(feeder.message(frame))
+        outstanding += 1
+    began = time.perf_counter()
+    for _ in range(args.frames):
+        if feeder.take(FRAME_LIMIT_S) is None:
+            print("no result in the stream", file=sys.stderr)
+            return
+        measured.stream_frames += 1
+        feeder.send(feeder.message(frame))
+    measured.stream_s = time.perf_counter() - began
+    for _ in range(outstanding):
+        feeder.take(FRAME_LIMIT_S)
