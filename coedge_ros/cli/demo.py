@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, dds_environment
+from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
 
@@ -124,6 +124,7 @@ def summarise(record, args: argparse.Namespace, whole_ms: list[float]) -> dict:
         "max_abs_diff": diff,
         "scale": scale,
         "frames_checked": len(checked),
+        "planned_as_though": speed_factors(args.cluster),
         "latency_ms": {"p50": round(percentile(latencies, 0.5), 3), "p99": round(percentile(latencies, 0.99), 3)},
         "whole_ms": {"p50": round(median(whole_ms), 3)},
         "predicted_ms": round(last.predicted_ms, 3),
@@ -136,6 +137,12 @@ def summarise(record, args: argparse.Namespace, whole_ms: list[float]) -> dict:
         "energy_j_per_frame_modelled": round(median(r.energy_j for r in record.results), 4),
         "labels": record.labels(),
     }  # fmt: skip
+
+
+def speed_factors(cluster: str) -> str:
+    """The cluster file's speed factors, in words."""
+    parts = [f"{w.name} had {w.speed_factor:g} x its measured speed" for w in cluster_of(cluster).workers]
+    return "; ".join(parts) + " (speed_factor in the cluster file)"
 
 
 def percentile(ordered: list[float], q: float) -> float:

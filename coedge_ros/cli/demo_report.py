@@ -30,6 +30,7 @@ def print_report(summary: dict, record, output: Path) -> None:
     facts.add_row("whole model alone, one thread", f"{summary['whole_ms']['p50']:.1f} ms")
     facts.add_row("deadline of the plan", f"{summary['deadline_ms']:.1f} ms = 0.6 x the predicted best single worker; "
                   f"objective {summary['objective']}")  # fmt: skip
+    facts.add_row("planned as though", summary["planned_as_though"])
     facts.add_row("moved per frame", f"{summary['bytes_per_frame'] / 1e3:.0f} kB over DDS")
     console.print(facts)
     labels = Table(title="pictures")

@@ -13,6 +13,8 @@ from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
 
+USER_ERROR = 2  # exit code of the user's mistake, of all commands and nodes
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `coedge up`, the same as those of cluster.launch.py."""
@@ -26,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of all nodes")
     parser.add_argument("--host", default="", help="start only the workers that the cluster file puts on this host")
     parser.add_argument("--only", choices=("all", "manager", "workers"), default="all", help="what to start here")
+    parser.add_argument("--planner", default="coedge", help="how rows are shared out")
+    parser.add_argument(
+        "--objective", choices=("latency", "energy", "throughput"), default="latency",
+        help="what is made small; energy without a deadline splits nothing, the least energy is one worker",
+    )  # fmt: skip
+    parser.add_argument("--deadline-ms", type=float, default=0.0, help="latency deadline of a frame; 0 for none")
     parser.add_argument("--loop", action="store_true", help="play the source again and again")
     parser.add_argument("--rate", type=float, default=10.0, help="images per second of the source")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error"))
@@ -47,31 +55,66 @@ def input_size(text: str) -> tuple[int, int]:
     return height, width
 
 
+def check_model(model: str, weights: str) -> None:
+    """Refuse here what every process would refuse later, each in its own log.
+
+    Raises
+    ------
+    UserError
+        For a name that the zoo does not have, or a file that is not there.
+    """
+    from coedge_ros.errors import UserError
+
+    if weights not in ("", "imagenet") and not Path(weights).is_file():
+        raise UserError(f"--weights: there is no file {weights}")
+    if ":" not in model and not model.endswith(".pt2"):
+        from coedge_ros.graph.zoo.registry import zoo_entry
+
+        zoo_entry(model)
+
+
 def run(args: argparse.Namespace) -> int:
-    """Start everything, wait for Ctrl-C or for a process that ends early."""
+    """Start everything; until Ctrl-C, or a process that cannot work as it was started."""
     height, width = input_size(args.input)
+    check_model(args.model, args.weights)
     options = ClusterOptions(
         cluster=args.cluster, model=args.model, weights=args.weights, height=height, width=width, source=args.source,
         image_topic=args.image_topic, namespace=args.namespace, host=args.host,
         camera={"loop": args.loop, "rate_hz": args.rate, "wait_for_subscribers": 2, "wait_timeout_s": 300.0},
+        manager={"planner": args.planner, "objective": args.objective, "deadline_s": args.deadline_ms / 1e3},
         with_manager=args.only != "workers", with_workers=args.only != "manager",
     )  # fmt: skip
+    specs = cluster_processes(options)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, _interrupt)
     remove_stale_segments()
-    signal.signal(signal.SIGTERM, _interrupt)
-    with ProcessGroup(output=args.log_folder, log_level=args.log_level) as group:
-        group.start(cluster_processes(options))
-        reported: set[str] = set()
-        try:
-            while len(group.ended()) < len(group.children):
-                for name, code in group.ended().items():
-                    if name not in reported:
-                        reported.add(name)
-                        print(f"{name} ended with {code}", file=sys.stderr)
-                time.sleep(0.2)
-        except KeyboardInterrupt:
-            print("stopping", file=sys.stderr)
-    remove_stale_segments()
-    return 0
+    try:
+        with ProcessGroup(output=args.log_folder, log_level=args.log_level) as group:
+            try:
+                group.start(specs)
+                return watch(group)
+            except KeyboardInterrupt:
+                print("stopping", file=sys.stderr)
+                return 0
+    finally:
+        remove_stale_segments()
+
+
+def watch(group: ProcessGroup) -> int:
+    """Wait until all have ended, or one has ended as a user's mistake does; that one's exit code, else 0.
+
+    A worker that crashes is no reason to end: the others go on without it.
+    """
+    reported: set[str] = set()
+    while len(group.ended()) < len(group.children):
+        for name, code in group.ended().items():
+            if name not in reported:
+                reported.add(name)
+                print(f"{name} ended with {code}", file=sys.stderr)
+            if code == USER_ERROR:
+                return code
+        time.sleep(0.2)
+    return max(group.ended().values(), default=0)
 
 
 def _interrupt(signum, frame) -> None:

@@ -23,7 +23,8 @@ _IMAGES = {
     "rate_hz": ("10.0", "Images per second of the camera node."),
     "loop": ("false", "Whether the camera node plays its source again and again."),
     "planner": ("coedge", "How rows are shared out."),
-    "objective": ("energy", "What is made small: energy, latency or throughput."),
+    "objective": ("latency", "What is made small: latency, energy or throughput. Energy without a deadline splits "
+                  "nothing, because the least energy is one worker."),
     "deadline_s": ("0.0", "Latency deadline of a frame in seconds; 0 for none."),
     "deadline_factor": ("0.0", "Deadline as a multiple of the predicted best single worker, instead of deadline_s."),
     "self_check_every": ("0", "Recompute every Nth frame whole and compare; 0 for never."),

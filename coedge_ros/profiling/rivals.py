@@ -1,7 +1,7 @@
 """What a cluster is measured against: the whole model in one process, and the ceiling.
 
-The ceiling is what workers reach that run their shares of the trunk at the same time and exchange nothing, each with the
-rows of the plan, on inputs that are in place already: the time of the slowest share, and of the head once.
+The ceiling is what workers reach that run their shares of the trunk at the same time and exchange nothing, each with
+the rows of the plan, on inputs that are in place already: the time of the slowest share, and of the head once.
 """
 
 from __future__ import annotations
