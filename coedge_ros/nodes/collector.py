@@ -63,14 +63,22 @@ class Collector(Node):
 
 
 class Listening:
-    """A collector in a context of its own, spun by the caller: use it as a context manager."""
+    """A collector in a context of its own, spun by the caller: use it as a context manager.
 
-    def __init__(self, namespace: str):
-        self.namespace = namespace
+    Parameters
+    ----------
+    namespace : str
+        Of the cluster.
+    domain_id : int, optional
+        ROS domain; that of the environment when left out.
+    """
+
+    def __init__(self, namespace: str, domain_id: int | None = None):
+        self.namespace, self.domain_id = namespace, domain_id
 
     def __enter__(self) -> Listening:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context)
+        rclpy.init(context=self.context, domain_id=self.domain_id)
         self.node = Collector(self.namespace, self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)

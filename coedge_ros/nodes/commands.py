@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
+from coedge_ros.nodes.saying import Sayer
+
 
 class Commands:
     """A queue of callables.
@@ -19,7 +21,7 @@ class Commands:
 
     def __init__(self, wake: Callable[[], None], log):
         self._queue: SimpleQueue[Callable[[], None]] = SimpleQueue()
-        self._wake, self._log = wake, log
+        self._wake, self._trouble = wake, Sayer(log)
 
     def post(self, command: Callable[[], None]) -> None:
         """Called by any thread."""
@@ -36,4 +38,4 @@ class Commands:
             try:
                 command()
             except Exception as error:
-                self._log.error(f"{type(error).__name__}: {error}", throttle_duration_sec=2.0)
+                self._trouble.error(f"{type(error).__name__}: {error}")

@@ -27,6 +27,7 @@ from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.nodes.frames import Frame, FrameBook
 from coedge_ros.nodes.image_codec import decode_image, resize_to
 from coedge_ros.nodes.results import ResultMaker
+from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.supervisor import IssuedPlan
 from coedge_ros.nodes.wait_set import wait_for
 
@@ -47,6 +48,7 @@ class FrameServer:
     def __init__(self, control: Node, values: dict[str, Any], session: int):
         self.values, self.session = values, session
         self.log = control.get_logger()
+        self._trouble = Sayer(self.log)
         self.node = make_data_node(control, MANAGER_NAME)
         resolve = control.resolve_topic_name
         self.channel = DdsChannel(self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve)
@@ -113,7 +115,7 @@ class FrameServer:
                 is_busy = self._serve_once()
             except Exception as error:
                 is_busy = True
-                self.log.error(f"{type(error).__name__} in the data loop: {error}", throttle_duration_sec=2.0)
+                self._trouble.error(f"{type(error).__name__} in the data loop: {error}")
             if not is_busy:
                 quiet_s = time.perf_counter() - self._last_image_s
                 self.channel.inlet.wait(wait_for(bool(self.book.active), quiet_s))
@@ -140,7 +142,7 @@ class FrameServer:
             self.book.arrive(message.header, resize_to(decode_image(message), height, width), now_s)
         except UserError as error:
             self.book.dropped["unreadable image"] += 1
-            self.log.error(f"image dropped: {error}", throttle_duration_sec=2.0)
+            self._trouble.error(f"image dropped: {error}")
         return True
 
     def _accept(self) -> None:

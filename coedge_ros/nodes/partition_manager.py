@@ -32,6 +32,7 @@ from coedge_ros.nodes.model_parameters import load_and_partition
 from coedge_ros.nodes.parameters import declare_parameters
 from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.run import run_with_data_loop
+from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.solving import Solver
 from coedge_ros.nodes.supervisor import GoAlone, IssuedPlan, MakePlan, Supervisor, SwitchTo
 from coedge_ros.spec.schedule import derive_schedule
@@ -57,6 +58,7 @@ class PartitionManager(Node):
         self.server = FrameServer(self, self.values, self.session)
         self._epoch = 0
         self._said = ""
+        self._trouble = Sayer(self.get_logger())
 
         self.plans = self.create_publisher(PlanMessage, topics.PARTITION_PLAN, qos.PLAN)
         self.report = ManagerReport(self)
@@ -127,16 +129,15 @@ class PartitionManager(Node):
     def on_worker(self, message: WorkerStatus) -> None:
         """Take note of a worker."""
         if message.protocol_version != PROTOCOL_VERSION:
-            self.get_logger().error(
+            self._trouble.error(
                 f"worker {message.name!r} speaks protocol {message.protocol_version}, this manager {PROTOCOL_VERSION}: "
-                "install the same version of coedge_ros on both",
-                throttle_duration_sec=10.0,
+                "install the same version of coedge_ros on both"
             )
             return
         try:
             topics.fragments_topic(message.name)
         except UserError as error:
-            self.get_logger().error(f"a worker's status is ignored: {error}", throttle_duration_sec=10.0)
+            self._trouble.error(f"a worker's status is ignored: {error}")
             return
         heard = self.membership.heard(_member(message))
         name = message.name
@@ -146,9 +147,8 @@ class PartitionManager(Node):
         elif heard is Heard.RESTARTED:
             self.get_logger().warning(f"worker {name} was restarted")
         elif heard is Heard.NAMESAKE:
-            self.get_logger().error(
-                f"two workers are called {name}, the older one is not used: give each its own worker_name",
-                throttle_duration_sec=10.0,
+            self._trouble.error(
+                f"two workers are called {name}, the older one is not used: give each its own worker_name"
             )
 
     def supervise(self) -> None:

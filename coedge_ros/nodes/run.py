@@ -16,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.saying import Sayer
 
 EXIT_DONE = 0  # finished by itself, or asked to stop
 EXIT_USER_ERROR = 2  # as command line tools do
@@ -113,13 +114,14 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
 
 def _spin(executor: SingleThreadedExecutor, node: Node, stop: threading.Event) -> None:
     """Run callbacks until `stop` is set; one that fails is logged, and the others go on."""
+    trouble = Sayer(node.get_logger())
     while not stop.is_set() and node.context.ok():
         try:
             executor.spin_once(timeout_sec=0.1)
         except ExternalShutdownException:
             break
         except Exception as error:
-            node.get_logger().error(f"{type(error).__name__} in a callback: {error}", throttle_duration_sec=2.0)
+            trouble.error(f"{type(error).__name__} in a callback: {error}")
     stop.set()
 
 

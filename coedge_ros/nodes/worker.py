@@ -31,6 +31,7 @@ from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.model_parameters import load_and_partition
 from coedge_ros.nodes.parameters import declare_parameters
 from coedge_ros.nodes.run import run_with_data_loop
+from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.nodes.worker_parameters import PARAMETERS
 from coedge_ros.nodes.worker_status import WorkerReport
@@ -56,12 +57,13 @@ class Worker(Node):
             raise UserError(f"parameter device is {self.values['device']!r}: this version computes on cpu only")
         self.worker_name = self.values["worker_name"] or self.get_name()
         topics.fragments_topic(self.worker_name)  # refuses names that cannot be part of a topic
+        self._trouble = Sayer(self.get_logger())
         self.instance = random.getrandbits(63) | 1
         self.data_node = make_data_node(self, self.worker_name)
         depth, chunk = self.values["fragment_depth"], self.values["chunk_bytes"]
         self.channel = DdsChannel(self.data_node, self.worker_name, depth, chunk, self.resolve_topic_name)
         self.channel.connect(MANAGER_NAME)
-        self.bands = BandWorker(self.worker_name, self.channel, max_frames=MAX_FRAMES, on_error=self._stage_failed)
+        self.bands = BandWorker(self.worker_name, self.channel, max_frames=MAX_FRAMES, on_error=self._trouble.error)
         self.commands = Commands(self.channel.inlet.wake, self.get_logger())
         self.model: PartitionedModel | None = None
         self.speed_macs_per_s = 0.0
@@ -94,7 +96,11 @@ class Worker(Node):
         self.report.say(WorkerStatus.STATE_LOADING, "measures its speed")
         self.speed_macs_per_s = measure_speed(model)
         self.model = model
-        text = f"ready: {loaded}, {self.speed_macs_per_s / 1e9:.2f} GMAC/s"
+        height, width = model.graph.input.shape[2:]
+        text = (
+            f"ready: {loaded.spec} at {height}x{width}, digest {loaded.digest[:12]}, "
+            f"{self.speed_macs_per_s / 1e9:.2f} GMAC/s"
+        )
         self.report.say(WorkerStatus.STATE_READY, text)
         self.get_logger().info(text)
 
@@ -102,7 +108,7 @@ class Worker(Node):
         if self.model is None:
             return  # it has said why when loading failed
         if message.model_digest != self.model.graph.digest:
-            self.get_logger().error(
+            self._trouble.error(
                 f"plan {message.epoch} is for {message.model} with digest {message.model_digest[:12]}, this worker "
                 f"has {self.values['model']} with {self.model.graph.digest[:12]}: start both with the same model and "
                 "weights"
@@ -112,7 +118,7 @@ class Worker(Node):
             plan = messages.plan_from_message(message)
             schedule = derive_schedule(self.model.graph, plan)
         except ValueError as error:
-            self.get_logger().error(f"plan {message.epoch} is refused: {error}", throttle_duration_sec=2.0)
+            self._trouble.error(f"plan {message.epoch} is refused: {error}")
             return
         program = WorkerProgram(self.model, schedule, plan.workers.index(self.worker_name))
         warm_up(program)
@@ -125,10 +131,9 @@ class Worker(Node):
     def on_plan(self, message: PlanMessage) -> None:
         """Prepare a plan that names this worker; forget a session that ends."""
         if message.protocol_version != PROTOCOL_VERSION:
-            self.get_logger().error(
-                f"the manager speaks protocol {message.protocol_version}, this worker {PROTOCOL_VERSION}: "
-                "install the same version of coedge_ros on both",
-                throttle_duration_sec=10.0,
+            self._trouble.error(
+                f"a manager speaks protocol {message.protocol_version}, this worker {PROTOCOL_VERSION}: "
+                "install the same version of coedge_ros on both"
             )
         elif message.action == PlanMessage.RELEASE:
             self.loader.submit(self.commands.post, lambda: self._release(message.session))  # after plans before it
@@ -155,9 +160,6 @@ class Worker(Node):
     def _release(self, session: int) -> None:
         self.bands.release_session(session)
         self.get_logger().info("the manager has ended its session")
-
-    def _stage_failed(self, text: str) -> None:
-        self.get_logger().error(text, throttle_duration_sec=2.0)
 
     def serve(self, stop: threading.Event) -> None:
         """Data loop on the main thread."""

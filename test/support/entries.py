@@ -1,0 +1,64 @@
+"""Entry points of processes for the cluster tests: the product's own `main`, with one thing changed."""
+
+from __future__ import annotations
+
+import signal
+
+import torch
+
+from coedge_ros.nodes import model_parameters, partition_manager, worker
+from coedge_ros.nodes.solving import Solved
+from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.plan import plan_from_shares
+
+SHARES = {"worker_1": 0.5, "worker_2": 0.3, "worker_3": 0.2}
+
+
+def manager_with_fixed_shares() -> int:
+    """A manager that splits in the proportions of `SHARES`, whatever the planner would find best."""
+
+    def solve(self, members) -> Solved:
+        names = tuple(m.name for m in members)
+        plan = plan_from_shares(self.graph, names, [SHARES[n] for n in names], layer_cuts(self.graph))
+        return Solved(plan, None, float("nan"), float("nan"), "fixed shares")
+
+    partition_manager.Solver.solve = solve
+    return partition_manager.main()
+
+
+def manager_that_counts_convolutions() -> int:
+    """Fixed shares, and every convolution that torch runs on the CPU is counted, in all threads.
+
+    SIGUSR1 prints the count.
+    """
+    counted = 0
+
+    def convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
+        nonlocal counted
+        counted += 1
+        return torch.ops.aten._convolution(
+            x, weight, bias, stride, padding, dilation, transposed, output_padding, groups, False, False, False, False
+        )
+
+    library = torch.library.Library("aten", "IMPL")
+    library.impl("convolution", convolution, "CPU")
+    signal.signal(signal.SIGUSR1, lambda *_: print(f"convolutions: {counted}", flush=True))
+    try:
+        return manager_with_fixed_shares()
+    finally:
+        print(f"convolutions at the end: {counted}", flush=True)
+
+
+def worker_with_other_weights() -> int:
+    """A worker that believes to have the weights that it was given, and computes with slightly others."""
+    load = model_parameters.load_model
+
+    def load_and_perturb(*args, **options):
+        loaded = load(*args, **options)  # with the digest of what was loaded
+        with torch.no_grad():
+            first = next(p for p in loaded.module.parameters() if p.ndim == 4)
+            first.mul_(1.01)
+        return loaded
+
+    model_parameters.load_model = load_and_perturb
+    return worker.main()
