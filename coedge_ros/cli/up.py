@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--deadline-ms", type=float, default=0.0, help="latency deadline of a frame; 0 for none")
     parser.add_argument("--loop", action="store_true", help="play the source again and again")
     parser.add_argument("--rate", type=float, default=10.0, help="images per second of the source")
-    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error"))
+    parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error"), help="of all nodes")
     parser.add_argument(
         "--log-folder", type=Path, default=None, help="one log file per process, instead of the terminal"
     )
