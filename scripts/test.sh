@@ -6,4 +6,5 @@ cd "$checkout"
 "$venv/bin/ruff" check
 "$venv/bin/ruff" format --check
 "$venv/bin/lint-imports" --no-logo
+export COEDGE_TORCHVISION=$state/torchvision
 exec "$venv/bin/python" -m pytest "$@"
