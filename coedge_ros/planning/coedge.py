@@ -9,10 +9,8 @@ comes closest.
 
 from __future__ import annotations
 
-from coedge_ros.planning.coedge_lp import ShareSolution, algorithm_1, layer_costs
-from coedge_ros.planning.cost import evaluate
+from coedge_ros.planning.coedge_lp import ShareSolution, algorithm_1
 from coedge_ros.planning.request import PlanRequest
-from coedge_ros.spec.cuts import layer_cuts
 from coedge_ros.spec.outcome import PlanOutcome, Prediction
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 
@@ -24,8 +22,8 @@ def plan_coedge(request: PlanRequest) -> PlanOutcome:
 
     The paper knows no throughput: for that objective, and for latency, the program minimises latency.
     """
-    cuts = layer_cuts(request.graph)
-    costs = layer_costs(request.graph, cuts)
+    cuts = request.tables.layer_cuts
+    costs = request.tables.layer_costs(cuts)
     notes = []
     found = None
     if request.objective == "energy":
@@ -59,7 +57,7 @@ def _nearest(request: PlanRequest, cuts, costs, found, notes) -> PlanOutcome:
         candidates.append(_rounded(request, cuts, solution))
     fastest = max(range(request.devices.count), key=lambda i: request.devices.speed[i])
     single = request.single_worker(request.devices.names[fastest])
-    candidates.append((single, evaluate(single, request.devices)))
+    candidates.append((single, request.evaluator.predict(single)))
     plan, predicted = min(candidates, key=lambda pair: request.rank(pair[1]))
     why = "The shares with the least latency." if not notes else f"{notes[0]}; these are the shares that come closest."
     return request.answer("coedge", plan, predicted, why, proven=not notes, notes=notes)
@@ -71,9 +69,9 @@ def _rounded(request: PlanRequest, cuts: tuple[int, ...], solution: ShareSolutio
     shares = [float(share) for share in solution.shares]
     if sum(share > 0 for share in shares) == 1:
         plan = request.single_worker(names[max(range(len(shares)), key=shares.__getitem__)])
-        return plan, evaluate(plan, request.devices)
+        return plan, request.evaluator.predict(plan)
     plan = plan_from_shares(request.graph, names, shares, cuts, head=names[solution.head])
-    return plan, evaluate(plan, request.devices)
+    return plan, request.evaluator.predict(plan)
 
 
 def _why(solution: ShareSolution, request: PlanRequest) -> str:

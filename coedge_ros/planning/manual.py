@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from coedge_ros.errors import UserError
-from coedge_ros.planning.cost import evaluate
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.spec.cuts import layer_cuts, legal_cuts, with_forced
 from coedge_ros.spec.outcome import PlanOutcome
@@ -34,5 +33,5 @@ def plan_manual(request: PlanRequest) -> PlanOutcome:
             raise UserError(f"cuts {bad} are not legal: operators 0 to {len(legal) - 1} can end a stage")
         cuts = with_forced(request.graph, request.cuts)
     plan = plan_from_shares(request.graph, names, [float(r) for r in rows], cuts, request.head or None)
-    predicted = evaluate(plan, request.devices)
+    predicted = request.evaluator.predict(plan)
     return request.answer("manual", plan, predicted, "The rows were given by hand.", proven=False)

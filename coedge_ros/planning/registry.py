@@ -53,4 +53,4 @@ def best_single_latency_s(graph: ModelGraph, profile: Profile) -> float:
     """
     request = PlanRequest(graph, profile, "local", "latency")
     request.check()
-    return min(predicted.latency_s for _, predicted in single_workers(request))
+    return float(request.evaluator.figures_of(single_workers(request)).latency_s.min())

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from coedge_ros.errors import UserError
-from coedge_ros.planning.cost import TOLERANCE, Cost, evaluate
+from coedge_ros.planning.cost import TOLERANCE
 from coedge_ros.planning.devices import Devices
-from coedge_ros.spec.cuts import forced_cuts
+from coedge_ros.planning.evaluator import Evaluator, Figures
+from coedge_ros.planning.model_tables import ModelTables, tables_of
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.outcome import PlanOutcome, Prediction, Status
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
@@ -58,6 +59,16 @@ class PlanRequest:
         """The profile as arrays."""
         return Devices(self.graph, self.profile)
 
+    @cached_property
+    def evaluator(self) -> Evaluator:
+        """The cost model for this request."""
+        return Evaluator(self.devices)
+
+    @property
+    def tables(self) -> ModelTables:
+        """What planning needs of the model, made once."""
+        return tables_of(self.graph)
+
     def check(self) -> None:
         """Raise UserError for what no planner can answer."""
         if self.objective not in OBJECTIVES:
@@ -72,13 +83,18 @@ class PlanRequest:
 
     # -- comparing ----------------------------------------------------------------------------------------------------
 
-    def values(self, cost: Cost) -> np.ndarray:
-        """Objective of each plan of a batch."""
-        if self.objective == "latency":
-            return cost.latency_s
-        if self.objective == "throughput":
-            return cost.period_s
-        return cost.energy_with_idle_j if self.count_idle else cost.energy_j
+    def scores(self, figures: Figures) -> np.ndarray:
+        """One number per plan of a batch, smaller is better: the objective, or above all objectives what is missed."""
+        value = {
+            "latency": figures.latency_s,
+            "throughput": figures.period_s,
+            "energy": figures.energy_with_idle_j if self.count_idle else figures.energy_j,
+        }[self.objective]
+        missed = figures.excess.copy()
+        if self.deadline_s is not None:
+            missed = missed + np.maximum(figures.latency_s / self.deadline_s - 1 - TOLERANCE, 0.0)
+        # equal objectives: the faster plan, by a part that no tolerance sees
+        return np.where(missed > 0, 1e9 * (1 + missed), value) * (1 + 1e-9 * np.minimum(figures.latency_s, 1e6))
 
     def value(self, predicted: Prediction) -> float:
         """Objective of one plan."""
@@ -106,12 +122,12 @@ class PlanRequest:
         """The plan with the whole model on one worker."""
         names = self.devices.names
         shares = [float(name == worker) for name in names]
-        return plan_from_shares(self.graph, names, shares, forced_cuts(self.graph), head=worker)
+        return plan_from_shares(self.graph, names, shares, self.tables.forced_cuts, head=worker)
 
     def best_of(self, plans: Sequence[PartitionPlan]) -> tuple[PartitionPlan, Prediction]:
         """Evaluate plans and return the best."""
-        evaluated = [(plan, evaluate(plan, self.devices)) for plan in plans]
-        return min(evaluated, key=lambda pair: self.rank(pair[1]))
+        plan = plans[int(self.scores(self.evaluator.figures_of(plans)).argmin())]
+        return plan, self.evaluator.predict(plan)
 
     def answer(
         self,
@@ -133,12 +149,3 @@ class PlanRequest:
         return PlanOutcome(
             planner, self.objective, self.deadline_s, status, plan, predicted, why, best, binding, tuple(notes)
         )
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A plan and what it costs."""
-
-    plan: PartitionPlan
-    predicted: Prediction
-    label: str = field(default="")

@@ -109,11 +109,12 @@ def _memory(schedule: Schedule, place: list[int], workers: int) -> np.ndarray:
             op = graph.operators[work.operator]
             weights += op.weight_bytes
             fraction = len(work.rows) / op.output.height if op.output.height and work.rows else 1.0
-            largest = max(largest, int(fraction * _bytes_touched(graph, work.operator)))
+            largest = max(largest, int(fraction * bytes_touched(graph, work.operator)))
         memory[0, place[w]] = weights + largest
     return memory
 
 
-def _bytes_touched(graph: ModelGraph, operator: int) -> int:
+def bytes_touched(graph: ModelGraph, operator: int) -> int:
+    """Bytes that the whole of an operator reads and writes."""
     op = graph.operators[operator]
     return op.output.total_bytes + sum(graph.tensor(operand.tensor).total_bytes for operand in op.operands)

@@ -4,8 +4,9 @@ import pytest
 from support.clusters import cluster_of
 from support.graphs import GRAPHS, chain, flat_chain
 
-from coedge_ros.planning.coedge_lp import algorithm_1, layer_costs
+from coedge_ros.planning.coedge_lp import algorithm_1
 from coedge_ros.planning.devices import Devices
+from coedge_ros.planning.layer_costs import layer_costs
 from coedge_ros.planning.registry import best_single_latency_s, make_plan
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.rows.split import bands

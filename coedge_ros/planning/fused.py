@@ -1,0 +1,60 @@
+"""`fused`: ours. Joint choice of cuts, rows per stage, overlap, workers and head.
+
+At a cut rows travel; inside a stage overlap rows are computed twice; a stage may run on fewer workers than the one before.
+1. Candidate shares (`patterns`), and what every possible stage costs under each pair of them (`stage_costs`).
+2. Dynamic programming over the stages (`cut_search`) for a row of prices of a second: with the right price the cheapest
+   plan is the one of least energy within the deadline.
+3. These plans and those of all other planners are evaluated with the cost model; the best few are improved step by step
+   (`refine`). So the result is never worse than any of them in the objective.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coedge_ros.planning.cut_search import CutSearch
+from coedge_ros.planning.patterns import patterns_for
+from coedge_ros.planning.refine import Refiner
+from coedge_ros.planning.request import PlanRequest
+from coedge_ros.planning.stage_costs import StageCosts
+from coedge_ros.spec.outcome import PlanOutcome
+from coedge_ros.spec.plan import PartitionPlan
+
+STARTS = 2  # plans that are improved
+
+
+def plan_fused(request: PlanRequest, others: list[PartitionPlan]) -> PlanOutcome:
+    """The best plan of the search; `others` are plans of other planners, which it is never worse than."""
+    devices, evaluator = request.devices, request.evaluator
+    shares = [np.diff(plan.boundaries[0]).astype(float) for plan in others]
+    patterns = patterns_for(devices, request.deadline_s, extra=shares)
+    costs = StageCosts(request.tables, devices, patterns)
+    plans = list(dict.fromkeys([*others, *_searched(request, costs)]))
+    scores = request.scores(evaluator.figures_of(plans))
+    refiner = Refiner(evaluator, request.scores)
+    points = [refiner.improve(refiner.point(plans[i], float(scores[i])), rounds=3) for i in _starts(plans, scores)]
+    point = min(points, key=lambda p: p.score)
+    point = refiner.improve(refiner.split_stages(point, request.tables.stage_ends))
+    plan = refiner.plan(point)
+    return request.answer("fused", plan, evaluator.predict(plan), "", proven=False)
+
+
+def _starts(plans: list[PartitionPlan], scores: np.ndarray) -> list[int]:
+    """The best plans, each with other cuts."""
+    found: dict[tuple[int, ...], int] = {}
+    for i in np.argsort(scores, kind="stable"):
+        found.setdefault(plans[i].cuts, int(i))
+    return list(found.values())[:STARTS]
+
+
+def _searched(request: PlanRequest, costs: StageCosts) -> list[PartitionPlan]:
+    """Plans of the dynamic program: the fastest ones, and for energy those around the price that the deadline asks for."""
+    devices, evaluator = request.devices, request.evaluator
+    found = CutSearch(costs, evaluator, np.ones(1), weight=0.0).plans(per_price=16)
+    if request.objective == "energy":
+        idle_w = (costs.patterns > 0) @ (devices.idle_w + devices.host_idle_w) if request.count_idle else 0.0
+        watts = float(devices.compute_w.mean() * devices.count)
+        prices = watts * np.array([0.0, 0.003, 0.01, 0.03, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2, 10.0])
+        search = CutSearch(costs, evaluator, prices, idle_w=idle_w)
+        found += search.plans(per_price=3)
+    return list(dict.fromkeys(item.plan for item in found))

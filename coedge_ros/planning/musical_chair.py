@@ -1,0 +1,34 @@
+"""`musical_chair`: Musical Chair (Hadidi et al. 2018): each layer split evenly over devices that it takes as equal.
+
+Its best setting here: it may leave workers out, and the count (the fastest m of them) is the best for the request under
+our cost model, which its own equal-device model would not find. Its pipelining of several frames is not part of one
+frame's latency and is left out.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from coedge_ros.planning.request import PlanRequest
+from coedge_ros.spec.outcome import PlanOutcome
+from coedge_ros.spec.plan import plan_from_shares
+
+ASSUMPTIONS = (
+    "equal shares: blind to unequal speeds",
+    "the number of workers, fastest first, is chosen by our cost model",
+)
+
+
+def plan_musical_chair(request: PlanRequest) -> PlanOutcome:
+    """Equal shares on the fastest m workers, one layer a stage, with the best m."""
+    devices, cuts = request.devices, request.tables.layer_cuts
+    by_speed = np.argsort(-devices.speed, kind="stable")
+    plans = [request.single_worker(devices.names[by_speed[0]])]
+    for m in range(2, devices.count + 1):
+        shares = np.zeros(devices.count)
+        shares[by_speed[:m]] = 1.0
+        head = devices.names[by_speed[0]]
+        plans.append(plan_from_shares(request.graph, devices.names, shares.tolist(), cuts, head=head))
+    plan, predicted = request.best_of(plans)
+    why = "The same rows for each of the workers that take part, one layer a stage."
+    return request.answer("musical_chair", plan, predicted, why, proven=False, notes=ASSUMPTIONS)
