@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from coedge_ros.nodes import model_parameters, partition_manager, worker
 from coedge_ros.nodes.solving import Solved
@@ -27,11 +28,18 @@ def manager_with_fixed_shares() -> int:
 
 
 def manager_that_counts_convolutions() -> int:
-    """Fixed shares, and every convolution that torch runs on the CPU is counted, in all threads.
+    """Fixed shares, and convolutions that the process runs are counted: SIGUSR1 prints how many.
 
-    SIGUSR1 prints the count.
+    On the main thread, which serves frames, by whatever operator; on any other thread torch's own operator with real
+    numbers (tracing the model runs it without).
     """
     counted = 0
+
+    class Counting(TorchDispatchMode):
+        def __torch_dispatch__(self, operator, types, args=(), kwargs=None):
+            nonlocal counted
+            counted += "conv" in str(operator)
+            return operator(*args, **(kwargs or {}))
 
     def convolution(x, weight, bias, stride, padding, dilation, transposed, output_padding, groups):
         nonlocal counted
@@ -43,10 +51,8 @@ def manager_that_counts_convolutions() -> int:
     library = torch.library.Library("aten", "IMPL")
     library.impl("convolution", convolution, "CPU")
     signal.signal(signal.SIGUSR1, lambda *_: print(f"convolutions: {counted}", flush=True))
-    try:
+    with Counting():
         return manager_with_fixed_shares()
-    finally:
-        print(f"convolutions at the end: {counted}", flush=True)
 
 
 def worker_with_other_weights() -> int:
