@@ -1,7 +1,6 @@
 """One way to run a node as a process: exit codes, the user's mistakes in one line, a quiet Ctrl-C."""
 
 import contextlib
-import os
 import signal
 import sys
 import threading
@@ -123,13 +122,3 @@ def _spin(executor: SingleThreadedExecutor, node: Node, stop: threading.Event) -
         except Exception as error:
             trouble.error(f"{type(error).__name__} in a callback: {error}")
     stop.set()
-
-
-def exit_now(code: int) -> None:
-    """End the process without waiting for its threads.
-
-    A loader thread may be in the middle of tracing a model; ending the interpreter below it crashes.
-    """
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)

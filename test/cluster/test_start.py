@@ -1,0 +1,86 @@
+"""Starting: who is waited for, for how long, and what a process says that cannot work."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from support.cluster import WORKERS, Cluster
+from support.tiny import net
+
+from coedge_ros.msg import ManagerStatus, WorkerStatus
+from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
+
+pytestmark = pytest.mark.timeout(180)
+FRAME = np.random.default_rng(0).integers(0, 256, (48, 64, 3), dtype=np.uint8)
+
+
+def tiny(**manager) -> ClusterOptions:
+    manager = {"image_reliable": True, "wait_for_workers_s": 2.0, "objective": "latency", **manager}
+    return ClusterOptions(
+        model="support.tiny:net", weights="", height=48, width=64, source="", manager=manager, with_visualizer=False
+    )
+
+
+def test_after_the_time_limit_it_starts_without_those_that_are_missing_and_names_them_with_the_reason(tmp_path):
+    weights = {name: tensor for name, tensor in net().state_dict().items() if name != "0.bias"}
+    weights["2.weight"] = torch.zeros(8, 8, 5, 5)
+    weights["9.extra"] = torch.zeros(1)
+    save_file(weights, tmp_path / "other.safetensors")
+    cluster = Cluster(tmp_path / "logs", tiny(), without=["worker_3"])
+    spec = cluster.specs["worker_2"]
+    cluster.specs["worker_2"] = replace(
+        spec, parameters={**spec.parameters, "weights": str(tmp_path / "other.safetensors")}
+    )
+    with cluster:
+        cluster.wait_until_active(["worker_1"])
+        log = cluster.log_of("partition_manager")
+        assert "after 2 s without worker_2 (is not ready: the weights in" in log
+        assert "worker_3 (has not announced itself)" in log
+        assert sorted(cluster.manager.missing) == ["worker_2", "worker_3"]
+        assert [u.name for u in cluster.ask(FRAME).workers] == ["worker_1"]
+        status = cluster.worker("worker_2")
+        assert status.state == WorkerStatus.STATE_ERROR
+        for part in ("1 missing (0.bias)", "1 unexpected (9.extra)", "2.weight (8, 8, 5, 5) in the file, (8, 8, 3, 3)"):
+            assert part in status.message
+        assert "worker_2" not in cluster.group.ended()  # it lives, and says why it cannot work
+
+
+def test_without_any_worker_the_manager_says_whom_it_waits_for_and_uses_whoever_comes(tmp_path):
+    with Cluster(tmp_path, tiny(wait_for_workers_s=0.5), without=WORKERS) as cluster:
+        missing = ", ".join(f"{name} (has not announced itself)" for name in WORKERS)
+        cluster.until(lambda: cluster.manager.message == f"waits for {missing}", "it says whom it waits for", 60)
+        cluster.until(lambda: "no worker after 0.5 s" in cluster.log_of("partition_manager"), "it complains")
+        assert cluster.manager.state == ManagerStatus.STATE_WAITING
+        cluster.specs |= {spec.name: spec for spec in cluster_processes(tiny())}
+        cluster.start("worker_2")
+        cluster.wait_until_active(["worker_2"])
+        cluster.start("worker_1")
+        cluster.wait_until_active(["worker_1", "worker_2"])
+        assert not cluster.ask(FRAME).fallback
+
+
+def test_an_unknown_model_is_named_with_near_ones_and_stops_no_node(tmp_path):
+    options = replace(tiny(), model="mobilenet-v2x", height=0, width=0)
+    with Cluster(tmp_path, options, without=WORKERS[1:]) as cluster:
+        cluster.manager_may_fail = True
+        cluster.until(lambda: cluster.manager.state == ManagerStatus.STATE_ERROR, "the manager says it", 60)
+        cluster.until(lambda: cluster.worker("worker_1").state == WorkerStatus.STATE_ERROR, "the worker says it", 60)
+        for message in (cluster.manager.message, cluster.worker("worker_1").message):
+            assert "no model is called 'mobilenet-v2x': did you mean mobilenet_v2" in message
+        assert not cluster.group.ended()
+
+
+def test_processes_that_are_stopped_while_they_load_end_at_once_and_without_a_word(tmp_path):
+    options = replace(tiny(), model="resnet18", height=224, width=224)
+    with Cluster(tmp_path, options) as cluster:
+        everything = {"partition_manager", *WORKERS}
+        cluster.until(
+            lambda: all(f"loads {options.model}" in cluster.log_of(name) for name in everything), "all load", 60
+        )
+        cluster.group.stop()
+        assert cluster.group.ended() == dict.fromkeys(everything, 0)
+        for name in everything:
+            log = cluster.log_of(name)
+            assert not any(word in log for word in ("Traceback", "terminate called", "Fatal", "Error")), log
