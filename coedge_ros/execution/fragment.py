@@ -75,7 +75,8 @@ class Channel(Protocol):
 
 def to_bytes(wire: torch.Tensor):
     """Bytes of a contiguous CPU tensor, as a one-dimensional uint8 array that shares its memory."""
-    return wire.detach().reshape(-1).view(torch.uint8).numpy()
+    # as_strided: reshape keeps the odd stride of a tensor of one value, which cannot be viewed as bytes
+    return wire.detach().as_strided((wire.numel(),), (1,)).view(torch.uint8).numpy()
 
 
 def from_bytes(data, dtype: str, shape: Sequence[int]) -> torch.Tensor:

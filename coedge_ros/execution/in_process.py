@@ -41,6 +41,7 @@ class InProcessChannel:
         self.hub, self.name = hub, name
 
     def send(self, receiver: str, item: Outgoing) -> int:
+        """Put a transfer into the receiver's queue as one fragment."""
         t = item.transfer
         start, stop = (t.rows.start, t.rows.stop) if t.rows else (0, 0)
         fragment = Fragment(
@@ -55,6 +56,7 @@ class InProcessChannel:
         return size
 
     def receive(self, timeout_s: float) -> Fragment | None:
+        """Next fragment; never waits, because nobody could send one meanwhile."""
         queue = self.hub.queues[self.name]
         return queue.popleft() if queue else None
 

@@ -60,6 +60,7 @@ class Assembly:
     unwire: tuple[int, ...]
 
     def run(self, values: Values, arrived: dict[int, torch.Tensor]) -> torch.Tensor:
+        """The rows in ascending order."""
         own = iter(self.own)
         pieces = []
         for part in self.parts:
@@ -80,6 +81,7 @@ class Combine:
     kernel: Callable
 
     def run(self, values: Values, arrived: dict[int, torch.Tensor]) -> torch.Tensor:
+        """The combined result."""
         own = partial_name(self.operator)
         return self.kernel([values[own] if part is None else arrived[part] for part in self.parts])
 
@@ -156,6 +158,7 @@ class WorkerProgram:
 
     @property
     def name(self) -> str:
+        """Of the worker, in the plan."""
         return self.schedule.plan.workers[self.worker]
 
     def _stage(self, index: int) -> StageProgram:
@@ -212,14 +215,17 @@ class WorkerProgram:
         for work in computes:
             op = self.graph.operators[work.operator]
             if op.kind is Kind.REDUCE:
-                name, kernel = partial_name(op.name), self._banded(op, work.rows)
+                name = partial_name(op.name)
+                kernel, operands = self._banded(op, work.rows)
             elif op.placement is Placement.SHARDED:
-                name, kernel = op.name, self._banded(op, work.rows)
+                name = op.name
+                kernel, operands = self._banded(op, work.rows)
                 self._held[op.name] = work.rows
             else:
                 name, kernel = op.name, _whole(self.model.node(op.name), op)
+                operands = tuple(o.tensor for o in op.operands)
             macs = sum(op.macs_of(len(r)) for r in work.rows) if op.output.height else op.macs
-            drafts.append((name, kernel, tuple(o.tensor for o in op.operands), macs))
+            drafts.append((name, kernel, operands, macs))
             made.add(name)
         return self._with_frees(drafts, index), made
 
@@ -250,12 +256,14 @@ class WorkerProgram:
                 last[partial_name(name)] = index
         return last
 
-    def _banded(self, op: Operator, rows: RowSet) -> Callable:
+    def _banded(self, op: Operator, rows: RowSet) -> tuple[Callable, tuple[str, ...]]:
+        """Kernel of a band, and the operands that it takes: those of which the worker has rows, and the whole ones."""
         held = [self._held.get(o.tensor) if o.access is not None else None for o in op.operands]
         held = [EMPTY if h is None and o.access is not None else h for h, o in zip(held, op.operands, strict=True)]
         kernel = self.model.lowered[op.name].build(rows, held)
         absent = [k for k, (o, h) in enumerate(zip(op.operands, held, strict=True)) if o.access is not None and not h]
-        return _with_empty_operands(kernel, [self.graph.tensor(o.tensor) for o in op.operands], absent)
+        present = tuple(o.tensor for k, o in enumerate(op.operands) if k not in absent)
+        return _with_empty_operands(kernel, [self.graph.tensor(o.tensor) for o in op.operands], absent), present
 
     def _send(self, transfer: Transfer) -> Send:
         plan = self.schedule.plan
@@ -296,7 +304,10 @@ def _has_ref(value) -> bool:
 
 
 def _with_empty_operands(kernel: Callable, specs: list[TensorSpec], absent: list[int]) -> Callable:
-    """A band that lies in the padding altogether reads no rows of its operand: give it an empty tensor."""
+    """A band may read no rows of an operand (windows in the padding altogether, a far piece of a concatenation).
+
+    It gets an empty tensor for it, and the kernel takes only the other operands.
+    """
     if not absent:
         return kernel
     empties = {
@@ -306,4 +317,9 @@ def _with_empty_operands(kernel: Callable, specs: list[TensorSpec], absent: list
         )
         for k in absent
     }
-    return lambda *tensors: kernel(*[empties.get(k, t) for k, t in enumerate(tensors)])
+
+    def filled(*tensors):
+        given = iter(tensors)
+        return kernel(*[empties[k] if k in empties else next(given) for k in range(len(specs))])
+
+    return filled

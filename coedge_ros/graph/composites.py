@@ -18,6 +18,7 @@ class Composite:
     function: Callable
 
     def __call__(self, *args):
+        """Run it."""
         return self.function(*args)
 
     def __str__(self) -> str:

@@ -92,7 +92,7 @@ def fuse_activations(graph: NodeGraph) -> NodeGraph:
     dropped: set[str] = set()
     for node in graph.nodes:
         source = by_name.get(node.args[0].name) if node.args and isinstance(node.args[0], Ref) else None
-        if source is None or consumers[source.name] != [node.name] or node.shape != source.shape:
+        if source is None or consumers[source.name] != [node.name] or node.shape != source.shape or node.ndim != 4:
             continue
         if source.key == "aten.conv2d.default" and isinstance(source.args[1], torch.Tensor) and not source.kwargs:
             target, args = _activation(node), _conv_args(source)

@@ -24,6 +24,7 @@ class Pick:
     index: int
 
     def __call__(self, *args, **kwargs):
+        """Run the operator for this one of its results."""
         return self.target(*args, **kwargs)[self.index]
 
     def __str__(self) -> str:
@@ -57,6 +58,7 @@ class Node:
 
     @property
     def ndim(self) -> int:
+        """Number of axes of the result."""
         return len(self.shape)
 
     def refs(self) -> list[str]:

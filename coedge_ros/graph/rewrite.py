@@ -231,5 +231,3 @@ def _unflattened(node: Node, by_name: dict[str, Node], shapes: Shapes) -> Node:
     else:
         kwargs["dim"] = axes
     return replace(node, target=_PLAIN.get(node.key, node.target), args=tuple(args), kwargs=kwargs)
-
-

@@ -12,9 +12,10 @@ from coedge_ros.graph.ir import Node, NodeGraph, Ref, substitute
 from coedge_ros.graph.rewrite import argument, reduce_unflattened, rewrite
 
 _IDENTITIES = {
-    "aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default", "aten.dropout.default",
-    "aten.feature_dropout.default", "aten.alpha_dropout.default", "aten.lift_fresh_copy.default", "aten.detach_.default",
-    "aten._to_copy.default", "aten.to.dtype", "aten.to.device", "aten.to.dtype_layout", "aten.lift_fresh.default",
+    "aten.clone.default", "aten.alias.default", "aten.detach.default", "aten.contiguous.default",
+    "aten.dropout.default", "aten.feature_dropout.default", "aten.alpha_dropout.default", "aten.detach_.default",
+    "aten.lift_fresh_copy.default", "aten.lift_fresh.default", "aten._to_copy.default", "aten.to.dtype",
+    "aten.to.device", "aten.to.dtype_layout",
 }  # fmt: skip
 
 

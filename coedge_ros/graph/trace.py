@@ -44,6 +44,7 @@ class PixelInput(nn.Module):
         )
 
     def forward(self, frame: torch.Tensor):
+        """Outputs of the model for a uint8 frame `(1, 3, H, W)`."""
         return self.model(frame.to(torch.float32) * self.gain + self.bias)
 
 

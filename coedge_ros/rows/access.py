@@ -34,6 +34,7 @@ class Same:
     """Output row `i` reads input row `i`: activations, additions, 1x1 kernels."""
 
     def reads(self, rows: RowRange) -> RowSet:
+        """Input rows that output rows `rows` need."""
         return RowSet((rows,))
 
 
@@ -53,6 +54,7 @@ class Window:
         return start, (rows.stop - 1) * self.stride - self.padding + self.dilation * (self.kernel - 1) + 1
 
     def reads(self, rows: RowRange) -> RowSet:
+        """Input rows that output rows `rows` need."""
         start, stop = self.unclipped(rows)
         start, stop = max(0, start), min(self.height, stop)
         return RowSet.of((start, stop)) if start < stop else RowSet()
@@ -69,6 +71,7 @@ class Transposed:
     height: int
 
     def reads(self, rows: RowRange) -> RowSet:
+        """Input rows that output rows `rows` need."""
         reach = self.dilation * (self.kernel - 1)
         start = max(0, -((reach - rows.start - self.padding) // self.stride))  # ceil((a + p - reach) / s)
         stop = min(self.height, (rows.stop - 1 + self.padding) // self.stride + 1)
@@ -83,6 +86,7 @@ class Shift:
     height: int
 
     def reads(self, rows: RowRange) -> RowSet:
+        """Input rows that output rows `rows` need."""
         start, stop = (
             max(0, rows.start + self.offset),
             min(self.height, rows.stop + self.offset),
@@ -109,12 +113,24 @@ class Table:
         )
 
     def reads(self, rows: RowRange) -> RowSet:
+        """Input rows that output rows `rows` need."""
         pairs = zip(
             self.starts[rows.start : rows.stop],
             self.stops[rows.start : rows.stop],
             strict=True,
         )
         return RowSet.union_of(RowRange(a, b) for a, b in pairs)
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """An operand that is read in several ways, such as a map that is concatenated with itself."""
+
+    accesses: tuple[RowAccess, ...]
+
+    def reads(self, rows: RowRange) -> RowSet:
+        """Rows that any of them reads."""
+        return RowSet.union_of(r for access in self.accesses for r in access.reads(rows))
 
 
 def is_halo_free(access: RowAccess, height: int) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import accumulate
+from itertools import accumulate, pairwise
 
 from coedge_ros.rows.row_set import RowRange, RowSet
 
@@ -58,4 +58,4 @@ def band(boundaries: Sequence[int], index: int) -> RowSet:
 
 def bands(boundaries: Sequence[int]) -> list[RowRange]:
     """All bands, empty ones included."""
-    return [RowRange(a, b) for a, b in zip(boundaries[:-1], boundaries[1:], strict=True)]
+    return [RowRange(a, b) for a, b in pairwise(boundaries)]

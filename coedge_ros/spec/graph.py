@@ -71,6 +71,7 @@ class Operator:
 
     @property
     def name(self) -> str:
+        """Of the operator and of its result."""
         return self.output.name
 
     @property

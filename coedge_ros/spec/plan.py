@@ -86,7 +86,7 @@ class PartitionPlan:
 
 
 def reference_heights(graph: ModelGraph, cuts: tuple[int, ...]) -> tuple[int, ...]:
-    """Height that each stage's boundaries count in: of the last tensor with rows that the stage makes, else the input's."""
+    """Height that each stage's boundaries count in: of the last tensor with rows that it makes, else the input's."""
     heights = []
     start = 0
     for end in (*cuts, graph.trunk_length - 1):

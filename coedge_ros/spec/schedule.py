@@ -76,6 +76,7 @@ class StageWork:
 
     @property
     def is_idle(self) -> bool:
+        """Whether there is nothing to do."""
         return not (self.computes or self.sends or self.combines)
 
 
@@ -175,6 +176,7 @@ class _Derivation:
             for stage in reversed(range(self.stages + 1)):
                 self._demand(worker, stage)
         self._scatter_and_halo()
+        self._wake()
         self._partials()
         self._results()
         transfers = self._numbered()
@@ -289,6 +291,20 @@ class _Derivation:
                                 made,
                                 stage,
                             )
+
+    def _wake(self) -> None:
+        """A worker starts a frame with its first fragment: one that needs nobody's rows gets a row of the frame.
+
+        Its band lies in what padding alone makes, such as rows that no kernel of a transposed convolution reaches.
+        """
+        woken = {t[3] for t in self.transfers}
+        for worker in range(self.n):
+            stage = next((s for s in range(self.stages) if self._has_rows(worker, s)), None)
+            if stage is not None and worker not in woken:
+                self._add(TransferKind.SCATTER, self.graph.input, MANAGER, worker, RowRange(0, 1), -1, stage)
+
+    def _has_rows(self, worker: int, stage: int) -> bool:
+        return any(self.graph.operators[i].name in self.computed[worker] for i in self.by_stage[stage])
 
     def contributors(self, op: Operator) -> list[int]:
         """Workers that contribute a partial result of a REDUCE, in the order in which they are combined."""

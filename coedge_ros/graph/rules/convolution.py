@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional as F
 
+from coedge_ros.graph.fuse import ATTRIBUTES
 from coedge_ros.graph.rules.pointwise import only, rowwise
 from coedge_ros.graph.rules.registry import Kernel, Lowered, Value, argument, per_range, rule, take
 from coedge_ros.rows.access import Same, Transposed, Window
@@ -83,11 +84,12 @@ def padded_band(access: Window, r: RowRange, held: RowSet, where: SpatialAxes, f
 
 
 _CONVOLUTIONS = {f"aten.conv{n}d.{overload}": n for n in (1, 2, 3) for overload in ("default", "padding")}
+_FUSED = {f"coedge.conv2d_{attribute}": 2 for attribute in ATTRIBUTES}  # with their activation: see `fuse`
 
 
-@rule(*_CONVOLUTIONS)
+@rule(*_CONVOLUTIONS, *_FUSED)
 def _convolution(node, values):
-    axes = _CONVOLUTIONS[node.key]
+    axes = _CONVOLUTIONS.get(node.key, 2)
     weight, bias = node.args[1], argument(node, 2, "bias")
     if len(values) != 1 or not isinstance(weight, torch.Tensor):
         return None
@@ -113,7 +115,7 @@ def _convolution(node, values):
     if weight.ndim == 4:
         weight = weight.contiguous(memory_format=torch.channels_last)
     columns = where.without_rows(padding)
-    convolve = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
+    convolve = node.target if node.key in _FUSED else (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
 
     def build(rows, held):
         def make(r: RowRange):
@@ -183,5 +185,3 @@ def _transposed_convolution(node, values):
         return per_range(rows, axis, make)
 
     return Lowered(Kind.WINDOW, axis, (Operand(name, access),), build)
-
-

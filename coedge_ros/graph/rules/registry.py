@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 
@@ -36,9 +37,9 @@ class Lowered:
     operands : tuple of Operand
         In the order of `node.refs()`, which is the order of the kernel's arguments too.
     build : callable
-        `build(rows, held) -> kernel`: made once per plan, so that a frame pays for nothing but the kernel. `rows` is what
-        to compute, `held[i]` the rows that operand i's tensor will hold (None for a whole tensor). For a REDUCE the kernel
-        computes the partial result of `rows`, which are rows of the operand.
+        `build(rows, held) -> kernel`: made once per plan, so that a frame pays for nothing but the kernel. `rows` is
+        what to compute, `held[i]` the rows that operand i's tensor will hold (None for a whole tensor). For a REDUCE
+        the kernel computes the partial result of `rows`, which are rows of the operand.
     combine : callable or None
         For a REDUCE: `combine(counts) -> kernel` of the list of partial results, `counts` being their rows.
     partial : TensorSpec or None
@@ -99,7 +100,7 @@ def take_index(held: RowSet, index: Sequence[int], axis: int) -> Kernel | None:
     where = [held.offset_of(i) for i in index]
     if where == list(range(len(held))):
         return None
-    steps = {b - a for a, b in zip(where[:-1], where[1:], strict=True)}
+    steps = {b - a for a, b in pairwise(where)}
     if len(steps) <= 1 and (step := steps.pop() if steps else 1) >= 1:
         start, stop = where[0], where[-1] + 1
         if step == 1:

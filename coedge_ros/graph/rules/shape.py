@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from math import prod
 
 import torch
@@ -15,8 +16,7 @@ from coedge_ros.rows.row_set import RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operand, Placement
 
 
-@rule("aten.reshape.default", "aten.view.default", "aten._unsafe_view.default", "aten.flatten.using_ints",
-      "aten.unflatten.int")  # fmt: skip
+@rule("aten.reshape.default")
 def _reshape(node, values):
     """Row-major order is kept, so what stands before the rows tells which output axis holds them."""
     value = only(values)
@@ -36,19 +36,15 @@ def _reshape(node, values):
                 return per_range(rows, j, lambda r: chain(take(held[0], r, axis), reshape_to(len(r), j)))
 
             return Lowered(Kind.POINTWISE, j, (Operand(name, Same()),), build)
+    behind = prod(shape[axis + 1 :])
     for j in candidates:
-        if (
-            node.shape[j] > height
-            and node.shape[j] % height == 0
-            and prod(shape[axis + 1 :]) % (node.shape[j] // height) == 0
-        ):
-            # (H, r, ...) merged to (H * r, ...): pixel shuffle spelled out
-            if prod(shape[axis + 1 :]) // (node.shape[j] // height) == prod(node.shape[j + 1 :]):
-                return blocks_up(node, name, axis, j, node.shape[j] // height, lambda n, j=j: reshape_to(n, j))
-        if node.shape[j] < height and node.shape[j] > 0 and height % node.shape[j] == 0:
-            # (H, ...) split into (H / r, r, ...): space to depth
-            if prod(node.shape[j + 1 :]) == prod(shape[axis + 1 :]) * (height // node.shape[j]):
-                return blocks_down(node, name, axis, j, height // node.shape[j], lambda n, j=j: reshape_to(n, j))
+        rows, behind_out = node.shape[j], prod(node.shape[j + 1 :])
+        if rows > height and rows % height == 0 and behind == rows // height * behind_out:
+            # (H, r, ...) merged to (H * r, ...): pixel shuffle spelled out, or a flattened map
+            return blocks_up(node, name, axis, j, rows // height, lambda n, j=j: reshape_to(n, j))
+        if 0 < rows < height and height % rows == 0 and behind_out == behind * (height // rows):
+            # (H, ...) split into (H / r, r, ...): space to depth, or a flattened map unfolded
+            return blocks_down(node, name, axis, j, height // rows, lambda n, j=j: reshape_to(n, j))
     return None
 
 
@@ -216,7 +212,7 @@ def reindexed(node, values, index: list[int], then=None) -> Lowered | None:
     axis = value.spec.row_axis
     if not index:
         return None
-    step_one = all(b - a == 1 for a, b in zip(index[:-1], index[1:], strict=True))
+    step_one = all(b - a == 1 for a, b in pairwise(index))
     access = Shift(index[0], value.spec.height) if step_one else Table.of_index(index)
 
     def build(rows, held):
