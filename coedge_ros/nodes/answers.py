@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -51,11 +52,12 @@ class SelfCheck:
 
     @torch.inference_mode()
     def compare(self, pixels: np.ndarray, outputs: dict[str, torch.Tensor]) -> tuple[float, float]:
-        """`(max |diff|, max |whole|)` of the output with the largest relative difference."""
+        """`(max |diff|, max |whole|)` of the output with the largest relative difference; infinite where one is NaN."""
         leaves = torch.utils._pytree.tree_leaves(self.module(pixels_to_input(pixels)))
         whole = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
         pairs = []
         for mine, theirs in zip(outputs.values(), whole, strict=True):
             scale = float(theirs.abs().max())
-            pairs.append((float((mine.float() - theirs.float()).abs().max()), scale))
+            difference = float((mine.float() - theirs.float()).abs().max())
+            pairs.append((difference if difference == difference else math.inf, scale))
         return max(pairs, key=lambda p: p[0] / max(p[1], 1e-30))

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from coedge_ros.errors import UserError
-from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
+from coedge_ros.nodes.topics import DEFAULT_NAMESPACE, check_worker_name
 from coedge_ros.spec.cluster import ClusterSpec, WorkerSpec
 from coedge_ros.spec.cluster_file import load_cluster
 
@@ -68,7 +68,8 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
     Raises
     ------
     UserError
-        When the cluster file does not exist or does not fit, or puts no worker on the host asked for.
+        When the cluster file does not exist or does not fit, puts no worker on the host asked for, or has a worker
+        whose name cannot be a node's.
     """
     cluster = cluster_of(options.cluster)
     model = {"model": options.model, "weights": options.weights, "height": options.height, "width": options.width}
@@ -91,6 +92,7 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
 
 
 def _worker(worker: WorkerSpec, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:
+    check_worker_name(worker.name)
     parameters = {
         **model,
         "worker_name": worker.name,

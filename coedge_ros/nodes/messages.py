@@ -12,7 +12,7 @@ from coedge_ros.execution.coordinator import Usage
 from coedge_ros.execution.fragment import MANAGER_NAME, PROTOCOL_VERSION, to_bytes
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.msg import Tensor, WorkerUsage
-from coedge_ros.nodes.topics import fragments_topic
+from coedge_ros.nodes.topics import check_worker_name
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.schedule import MANAGER, Schedule
 
@@ -43,7 +43,7 @@ def plan_from_message(message: PlanMessage) -> PartitionPlan:
         When its numbers make no plan, its names cannot be workers' names, or its time limit is none.
     """
     for name in message.workers:
-        fragments_topic(name)
+        check_worker_name(name)
     if not 0 < message.frame_timeout_s <= MOST_TIMEOUT_S:
         raise ValueError(f"frame_timeout_s must be more than 0 and at most {MOST_TIMEOUT_S}: {message.frame_timeout_s}")
     per_stage = len(message.workers) + 1

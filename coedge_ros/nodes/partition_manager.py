@@ -135,7 +135,7 @@ class PartitionManager(Node):
             )
             return
         try:
-            topics.fragments_topic(message.name)
+            topics.check_worker_name(message.name)
         except UserError as error:
             self._trouble.error(f"a worker's status is ignored: {error}")
             return

@@ -5,6 +5,8 @@ import re
 from coedge_ros.errors import UserError
 
 DEFAULT_NAMESPACE = "coedge"
+MANAGER = "manager"  # the partition manager's name among the participants
+_LONGEST = 64  # characters of a name
 
 IMAGE = "image"  # sensor_msgs/Image: what the camera saw
 FRAME_NAME = "frame_name"  # FrameName: which picture a stamp belongs to
@@ -29,9 +31,22 @@ def fragments_topic(receiver: str) -> str:
     UserError
         If the name cannot be part of a ROS topic.
     """
-    if not _NAME.fullmatch(receiver):
+    if len(receiver) > _LONGEST or not _NAME.fullmatch(receiver):
         raise UserError(
-            f"{receiver!r} cannot be a worker's name, because it is part of a topic and of a node name: "
-            "use letters, digits and _, beginning with a letter"
+            f"{receiver[:_LONGEST]!r} cannot be a worker's name, because it is part of a topic and of a node name: "
+            f"use up to {_LONGEST} letters, digits and _, beginning with a letter"
         )
     return f"{FRAGMENTS}/{receiver}"
+
+
+def check_worker_name(name: str) -> None:
+    """Refuse what cannot be a worker's name.
+
+    Raises
+    ------
+    UserError
+        If it cannot be part of a ROS topic, or is the manager's.
+    """
+    fragments_topic(name)
+    if name == MANAGER:
+        raise UserError(f"a worker cannot be called {MANAGER!r}, the partition manager's name: choose another")

@@ -118,7 +118,7 @@ class ExecutorInlet:
     def subscribe(self, kind: type, topic: str, profile: QoSProfile) -> Subscription:
         """See `Inlet`."""
         arrived: deque = deque()
-        subscription = self._node.create_subscription(kind, topic, arrived.append, profile)
+        subscription = self._node.create_subscription(kind, topic, lambda message: arrived.append(message), profile)
         self._arrived[subscription] = arrived
         return subscription
 

@@ -56,7 +56,7 @@ class Worker(Node):
         if self.values["device"] != "cpu":
             raise UserError(f"parameter device is {self.values['device']!r}: this version computes on cpu only")
         self.worker_name = self.values["worker_name"] or self.get_name()
-        topics.fragments_topic(self.worker_name)  # refuses names that cannot be part of a topic
+        topics.check_worker_name(self.worker_name)
         self._trouble = Sayer(self.get_logger())
         self.instance = random.getrandbits(63) | 1
         self.data_node = make_data_node(self, self.worker_name)
@@ -144,7 +144,7 @@ class Worker(Node):
         """Make the publisher to a peer as soon as it is heard of, long before the first plan that needs it."""
         if message.name != self.worker_name and message.protocol_version == PROTOCOL_VERSION:
             with contextlib.suppress(UserError):
-                topics.fragments_topic(message.name)
+                topics.check_worker_name(message.name)
                 self.commands.post(lambda: self.channel.connect(message.name))
 
     # -- main thread --------------------------------------------------------------------------------------------------

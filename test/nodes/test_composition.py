@@ -1,0 +1,117 @@
+"""Which processes a cluster has, from its file and the user's choices."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from coedge_ros.errors import UserError
+from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, dds_environment, share_folder
+
+FILE = """
+hosts: [{name: box}, {name: robot}]
+workers:
+  - {name: front, host: robot, threads: 2, power_w: {idle: 1.0, compute: 5.0, transmit: 2.0}}
+  - {name: rear, host: box}
+links: {default: {alpha_s: 0.001, bytes_per_s: 1.0e+8}}
+"""
+
+
+@pytest.fixture
+def cluster_file(tmp_path) -> str:
+    path = tmp_path / "cluster.yaml"
+    path.write_text(FILE)
+    return str(path)
+
+
+def by_name(**options):
+    return {spec.name: spec for spec in cluster_processes(ClusterOptions(**options))}
+
+
+def test_a_cluster_has_its_workers_a_manager_a_visualizer_and_a_camera(cluster_file):
+    found = by_name(cluster=cluster_file)
+    assert {spec.executable for spec in found.values()} == {"worker", "partition_manager", "load_visualizer", "camera"}
+    assert list(found) == ["front", "rear", "partition_manager", "load_visualizer", "camera"]
+    assert {spec.namespace for spec in found.values()} == {"coedge"}
+
+
+def test_workers_get_what_their_file_says_of_them(cluster_file):
+    front = by_name(cluster=cluster_file)["front"].parameters
+    assert front["worker_name"] == "front" and front["threads"] == 2
+    assert (front["idle_w"], front["compute_w"], front["transmit_w"]) == (1.0, 5.0, 2.0)
+
+
+def test_manager_and_workers_get_the_same_model(cluster_file):
+    found = by_name(cluster=cluster_file, model="resnet18", weights="w.safetensors", height=97, width=131)
+    for name in ("front", "rear", "partition_manager"):
+        values = found[name].parameters
+        assert [values[k] for k in ("model", "weights", "height", "width")] == ["resnet18", "w.safetensors", 97, 131]
+
+
+def test_without_a_source_there_is_no_camera(cluster_file):
+    assert "camera" not in by_name(cluster=cluster_file, source="")
+
+
+def test_all_readers_and_the_camera_follow_the_image_topic(cluster_file):
+    found = by_name(cluster=cluster_file, image_topic="/robot/image_raw")
+    remapped = {name for name, spec in found.items() if ("image", "/robot/image_raw") in spec.remappings}
+    assert remapped == {"partition_manager", "load_visualizer", "camera"}
+
+
+def test_one_host_gets_only_its_workers(cluster_file):
+    found = by_name(cluster=cluster_file, host="robot", with_manager=False)
+    assert list(found) == ["front"]
+
+
+def test_a_host_without_workers_is_refused_with_the_hosts_that_there_are(cluster_file):
+    with pytest.raises(UserError, match="no worker on host 'nowhere'; its hosts are box, robot"):
+        by_name(cluster=cluster_file, host="nowhere")
+
+
+@pytest.mark.parametrize("name", ["a b", "1st", "w-1", "manager", "x" * 65])
+def test_a_worker_whose_name_can_be_no_nodes_is_refused_before_anything_starts(tmp_path, name):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(FILE.replace("front", f'"{name}"'))
+    with pytest.raises(UserError, match="worker"):
+        by_name(cluster=str(path))
+
+
+def test_a_missing_file_is_the_users_mistake():
+    with pytest.raises(UserError, match="/no/such/file"):
+        by_name(cluster="/no/such/file")
+
+
+def test_without_a_file_the_shipped_cluster_is_started():
+    found = by_name()
+    assert sum(spec.executable == "worker" for spec in found.values()) == 3
+
+
+def test_every_parameter_is_one_that_its_node_declares(cluster_file):
+    from coedge_ros.nodes import camera, load_visualizer, manager_parameters, worker_parameters
+
+    declared = {
+        "worker": worker_parameters, "partition_manager": manager_parameters, "camera": camera,
+        "load_visualizer": load_visualizer,
+    }  # fmt: skip
+    for spec in by_name(cluster=cluster_file).values():
+        assert set(spec.parameters) <= {p.name for p in declared[spec.executable].PARAMETERS}
+
+
+def test_it_needs_no_rclpy_so_that_launch_files_may_import_it():
+    import subprocess
+
+    code = "import sys, coedge_ros.nodes.composition; sys.exit('rclpy' in sys.modules or 'torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-P", "-c", code]).returncode == 0
+
+
+def test_the_dds_profile_is_the_packages_own_unless_the_user_has_chosen_one(monkeypatch):
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISTRO"):
+        monkeypatch.delenv(name, raising=False)
+    (variable,) = dds_environment()
+    assert variable == "FASTDDS_DEFAULT_PROFILES_FILE"
+    assert Path(dds_environment()[variable]) == share_folder() / "config" / "fastdds_wired.xml"
+    assert Path(dds_environment()[variable]).is_file()
+    monkeypatch.setenv("ROS_DISTRO", "jazzy")
+    assert list(dds_environment()) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
+    monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    assert dds_environment() == {}

@@ -1,0 +1,109 @@
+"""Who is there and can be used."""
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from coedge_ros.nodes.membership import MAX_MEMBERS, Heard, Member, Membership
+
+DIGEST, SIZE = "d" * 64, (97, 131)
+ALL = frozenset({"manager", "a", "b", "c"})
+
+
+def member(name: str, **changes) -> Member:
+    plain = Member(name, 0.0, True, DIGEST, SIZE, 1e9, ALL - {name}, frozenset(), instance=1)
+    return replace(plain, **changes)
+
+
+def membership(*members: Member) -> Membership:
+    found = Membership(("a", "b", "c"), lost_after_s=1.5)
+    for m in members:
+        found.heard(m)
+    return found
+
+
+def names(members) -> list[str]:
+    return [m.name for m in members]
+
+
+def test_workers_that_fit_and_reach_each_other_are_usable_in_the_order_of_their_names():
+    found = membership(member("c"), member("a"), member("b"))
+    assert names(found.usable(DIGEST, SIZE, ALL)) == ["a", "b", "c"]
+    assert found.missing(found.usable(DIGEST, SIZE, ALL)) == []
+
+
+UNFIT = {
+    "still loading": ({"ready": False, "message": "loads x"}, "is not ready: loads x"),
+    "other weights": ({"digest": "e" * 64}, "has weights eeeeeeeeeeee, the manager dddddddddddd"),
+    "another size": ({"size": (5, 6)}, "was loaded for 5x6, the manager for 97x131"),
+    "no speed": ({"speed_macs_per_s": 0.0}, "speed is 0"),
+    "a speed that is no number": ({"speed_macs_per_s": math.nan}, "speed is nan"),
+    "no way to the manager": ({"matched": frozenset({"a", "c"})}, "no connection yet to the manager"),
+    "no way to another": ({"matched": frozenset({"manager", "a"})}, "no connection yet to c"),
+}
+
+
+@pytest.mark.parametrize(("change", "reason"), UNFIT.values(), ids=UNFIT)
+def test_a_worker_that_does_not_fit_is_refused_with_the_reason_and_the_others_are_used(change, reason):
+    found = membership(member("a"), member("b", **change), member("c"))
+    usable = found.usable(DIGEST, SIZE, ALL, first=("a", "c"))
+    assert names(usable) == ["a", "c"]
+    assert found.missing(usable) == ["b"] and reason in found.reason("b")
+
+
+def test_a_worker_that_the_manager_cannot_reach_is_refused():
+    found = membership(member("a"), member("b"))
+    assert names(found.usable(DIGEST, SIZE, {"a"})) == ["a"]
+    assert found.reason("b") == "has no connection yet to the manager"
+
+
+def test_a_newcomer_that_is_not_connected_yet_does_not_push_out_those_in_the_plan():
+    newcomer = member("a", matched=frozenset({"manager"}))  # first by name
+    found = membership(newcomer, member("b"), member("c"))
+    assert names(found.usable(DIGEST, SIZE, ALL, first=("b", "c"))) == ["b", "c"]
+
+
+def test_whoever_was_never_heard_of_is_missing():
+    found = membership(member("a"))
+    assert found.missing(found.usable(DIGEST, SIZE, ALL)) == ["b", "c"]
+    assert found.reason("b") == "has not announced itself"
+
+
+def test_silence_makes_a_worker_go():
+    found = membership(member("a", heard_s=10.0), member("b", heard_s=11.0))
+    assert found.lose_silent(11.4) == []
+    assert found.lose_silent(11.6) == ["a"]
+    assert list(found.members) == ["b"]
+
+
+def test_another_instance_is_a_restart_and_no_longer_the_worker_of_the_plan():
+    found = membership(member("a"))
+    assert found.is_alive("a", 1)
+    assert found.heard(member("a")) is Heard.KNOWN
+    assert found.heard(member("a", instance=2)) is Heard.RESTARTED
+    assert not found.is_alive("a", 1) and found.is_alive("a", 2)
+
+
+def test_of_two_workers_with_one_name_the_newer_is_used_until_it_goes():
+    found = membership(member("a", heard_s=0.0))
+    found.heard(member("a", instance=2, heard_s=0.1))
+    assert found.heard(member("a", instance=1, heard_s=0.2)) is Heard.NAMESAKE
+    assert found.members["a"].instance == 2
+    found.lose_silent(5.0)
+    assert found.heard(member("a", instance=1, heard_s=5.0)) is Heard.JOINED
+
+
+def test_a_barred_worker_is_not_used_until_it_is_restarted():
+    found = membership(member("a"), member("b"))
+    found.bar("a", "does not answer")
+    assert names(found.usable(DIGEST, SIZE, ALL)) == ["b"] and found.reason("a") == "does not answer"
+    assert not found.is_alive("a", 1)
+    found.heard(member("a", instance=2))
+    assert names(found.usable(DIGEST, SIZE, ALL)) == ["a", "b"]
+
+
+def test_a_flood_of_names_is_bounded():
+    found = membership(*[member(f"w{i}") for i in range(MAX_MEMBERS)])
+    assert found.heard(member("one_more")) is Heard.TOO_MANY
+    assert len(found.members) == MAX_MEMBERS
