@@ -120,7 +120,8 @@ class _Run:
         )
         return Batch(load, self.exact)
 
-    # -- rows -----------------------------------------------------------------------------------------------------------
+    # -- rows
+    # -----------------------------------------------------------------------------------------------------------
 
     def owned(self, name: str) -> Rows:
         """Rows that workers own of a tensor: by the boundaries of the stage that made it (of stage 0 for the frame)."""
@@ -215,7 +216,8 @@ class _Run:
                     lo, hi = self.owned(op.operands[0].tensor)
                     self._work(i, stage, np.maximum(hi - lo, 0))
 
-    # -- messages ---------------------------------------------------------------------------------------------------------
+    # -- messages
+    # ---------------------------------------------------------------------------------------------------------
 
     def _exchanges(self) -> None:
         held = dict(self.computed)
@@ -250,7 +252,10 @@ class _Run:
         count[:, : self.n, : self.n] += shared > 0
 
     def _wake(self) -> None:
-        """A worker that computes rows and needs nobody's gets a row of the frame: its first fragment starts the frame."""
+        """A worker that computes rows and needs nobody's gets a row of the frame.
+
+        Its first fragment starts the frame.
+        """
         works = np.zeros((self.size, self.n), dtype=bool)
         for lo, hi in self.computed.values():
             works |= hi > lo

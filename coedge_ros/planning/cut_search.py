@@ -26,8 +26,8 @@ class Found:
 class CutSearch:
     """Cheapest continuations from every possible end of a stage, for a row of prices.
 
-    The cost is `weight * joules + price * seconds`; under each pattern the price also contains what its workers draw while
-    they wait (`idle_w`, shape (K,)), when that counts.
+    The cost is `weight * joules + price * seconds`; under each pattern the price also contains what its workers draw
+    while they wait (`idle_w`, shape (K,)), when that counts.
     """
 
     def __init__(self, costs: StageCosts, evaluator: Evaluator, prices: np.ndarray, weight: float = 1.0, idle_w=0.0):
@@ -62,7 +62,7 @@ class CutSearch:
                 self.next_pattern[start] = np.where(better, then, self.next_pattern[start])
 
     def plans(self, per_price: int, within: float = 0.25) -> list[Found]:
-        """The `per_price` cheapest plans of each price that differ in their first stage, no worse than `within` of the best."""
+        """The cheapest plans of each price that differ in their first stage, no more than `within` above the best."""
         costs = self.costs
         firsts = [(end, stage) for (start, end), stage in costs.stages.items() if start < 0]
         totals = np.stack([(self._value(stage)[:, 0] + self.best[end]) for end, stage in firsts], axis=1)

@@ -1,7 +1,7 @@
 """`fused`: ours. Joint choice of cuts, rows per stage, overlap, workers and head.
 
-At a cut rows travel; inside a stage overlap rows are computed twice; a stage may run on fewer workers than the one before.
-1. Candidate shares (`patterns`), and what every possible stage costs under each pair of them (`stage_costs`).
+At a cut rows travel; inside a stage overlap rows are computed twice; a stage may run on fewer workers than the one
+before. 1. Candidate shares (`patterns`), and what every possible stage costs under each pair of them (`stage_costs`).
 2. Dynamic programming over the stages (`cut_search`) for a row of prices of a second: with the right price the cheapest
    plan is the one of least energy within the deadline.
 3. These plans and those of all other planners are evaluated with the cost model; the best few are improved step by step
@@ -12,7 +12,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from coedge_ros.planning.coedge import plan_coedge
 from coedge_ros.planning.cut_search import CutSearch
+from coedge_ros.planning.deepthings import plan_deepthings
+from coedge_ros.planning.explain import runner_up, why_no_rows, why_these_rows, working
+from coedge_ros.planning.local import plan_local
+from coedge_ros.planning.modnn import plan_modnn
+from coedge_ros.planning.musical_chair import plan_musical_chair
 from coedge_ros.planning.patterns import patterns_for
 from coedge_ros.planning.refine import Refiner
 from coedge_ros.planning.request import PlanRequest
@@ -23,20 +29,29 @@ from coedge_ros.spec.plan import PartitionPlan
 STARTS = 2  # plans that are improved
 
 
-def plan_fused(request: PlanRequest, others: list[PartitionPlan]) -> PlanOutcome:
-    """The best plan of the search; `others` are plans of other planners, which it is never worse than."""
+BASELINES = (plan_local, plan_modnn, plan_musical_chair, plan_deepthings, plan_coedge)
+
+
+def plan_fused(request: PlanRequest) -> PlanOutcome:
+    """The best plan of the search, never worse than those of the other planners under the cost model."""
     devices, evaluator = request.devices, request.evaluator
-    shares = [np.diff(plan.boundaries[0]).astype(float) for plan in others]
+    others = [planner(request) for planner in BASELINES]
+    given = [outcome.plan for outcome in others]
+    shares = [np.diff(plan.boundaries[0]).astype(float) for plan in given]
     patterns = patterns_for(devices, request.deadline_s, extra=shares)
     costs = StageCosts(request.tables, devices, patterns)
-    plans = list(dict.fromkeys([*others, *_searched(request, costs)]))
+    plans = list(dict.fromkeys([*given, *_searched(request, costs)]))
     scores = request.scores(evaluator.figures_of(plans))
     refiner = Refiner(evaluator, request.scores)
     points = [refiner.improve(refiner.point(plans[i], float(scores[i])), rounds=3) for i in _starts(plans, scores)]
     point = min(points, key=lambda p: p.score)
     point = refiner.improve(refiner.split_stages(point, request.tables.stage_ends))
     plan = refiner.plan(point)
-    return request.answer("fused", plan, evaluator.predict(plan), "", proven=False)
+    predicted = evaluator.predict(plan)
+    split = next((plans[i] for i in np.argsort(scores, kind="stable") if len(working(plans[i])) > 1), None)
+    why = why_these_rows(request, plan, predicted, given[0], split)
+    notes = [runner_up(request, request.value(predicted), others), *why_no_rows(request, plan)]
+    return request.answer("fused", plan, predicted, why, proven=False, notes=[note for note in notes if note])
 
 
 def _starts(plans: list[PartitionPlan], scores: np.ndarray) -> list[int]:
@@ -48,7 +63,10 @@ def _starts(plans: list[PartitionPlan], scores: np.ndarray) -> list[int]:
 
 
 def _searched(request: PlanRequest, costs: StageCosts) -> list[PartitionPlan]:
-    """Plans of the dynamic program: the fastest ones, and for energy those around the price that the deadline asks for."""
+    """Plans of the dynamic program.
+
+    The fastest ones, and for energy those around the price that the deadline asks for.
+    """
     devices, evaluator = request.devices, request.evaluator
     found = CutSearch(costs, evaluator, np.ones(1), weight=0.0).plans(per_price=16)
     if request.objective == "energy":

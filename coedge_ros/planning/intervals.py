@@ -37,8 +37,8 @@ class IntervalGraph:
     readings : list of list of Reading or None
         Per operator and operand; None for an operand that is read whole.
     is_exact : bool
-        False when some operator reads a set of rows that is no interval (circular padding, flips): plans of such a model
-        are evaluated from their schedules.
+        False when some operator reads a set of rows that is no interval (circular padding, flips): plans of such a
+        model are evaluated from their schedules.
     """
 
     def __init__(self, graph: ModelGraph):

@@ -1,7 +1,7 @@
 """`modnn`: MoDNN (Mao et al. 2017): rows in proportion to speed, layer by layer, whatever the links carry.
 
-Its best setting here: neighbours exchange halo rows directly (MoDNN sends every layer's map through one device), and the
-head runs on the fastest worker. It knows neither deadline nor energy.
+Its best setting here: neighbours exchange halo rows directly (MoDNN sends every layer's map through one device), and
+the head runs on the fastest worker. It knows neither deadline nor energy.
 """
 
 from __future__ import annotations

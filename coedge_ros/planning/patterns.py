@@ -14,8 +14,8 @@ def patterns_for(
 ) -> np.ndarray:
     """Distinct rows of shares that sum to one, shape (K, N), single workers first.
 
-    Single workers; the m fastest and the m most efficient with shares by speed; the fastest with each other worker; with
-    a deadline, the most efficient as full as parts of the deadline allow; and the `extra` ones.
+    Single workers; the m fastest and the m most efficient with shares by speed; the fastest with each other worker;
+    with a deadline, the most efficient as full as parts of the deadline allow; and the `extra` ones.
     """
     n, speed = devices.count, devices.speed
     work = float(sum(op.macs for op in devices.graph.operators))

@@ -65,7 +65,8 @@ class Refiner:
                 size /= 3
         return point
 
-    # -- steps with the same cuts ---------------------------------------------------------------------------------------
+    # -- steps with the same cuts
+    # ---------------------------------------------------------------------------------------
 
     def _best(self, point: Point, candidates: Iterable[tuple[Bounds, int]]) -> Point:
         candidates = list(candidates)
@@ -111,7 +112,8 @@ class Refiner:
             if head != point.head:
                 yield point.bounds, head
 
-    # -- steps that change cuts -----------------------------------------------------------------------------------------
+    # -- steps that change cuts
+    # -----------------------------------------------------------------------------------------
 
     def _over_cuts(self, point: Point) -> Point:
         """Leave a cut out, with the rows of the stage behind or before it; or take its rows to the next stage."""

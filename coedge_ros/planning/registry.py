@@ -14,8 +14,13 @@ from collections.abc import Callable
 
 from coedge_ros.errors import UserError
 from coedge_ros.planning.coedge import plan_coedge
+from coedge_ros.planning.deepthings import plan_deepthings
+from coedge_ros.planning.exact import plan_exact
+from coedge_ros.planning.fused import plan_fused
 from coedge_ros.planning.local import plan_local, single_workers
 from coedge_ros.planning.manual import plan_manual
+from coedge_ros.planning.modnn import plan_modnn
+from coedge_ros.planning.musical_chair import plan_musical_chair
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.outcome import PlanOutcome, Status
@@ -23,7 +28,12 @@ from coedge_ros.spec.profile import Profile
 
 PLANNERS: dict[str, Callable[[PlanRequest], PlanOutcome]] = {
     "local": plan_local,
+    "modnn": plan_modnn,
+    "musical_chair": plan_musical_chair,
+    "deepthings": plan_deepthings,
     "coedge": plan_coedge,
+    "exact": plan_exact,
+    "fused": plan_fused,
     "manual": plan_manual,
 }
 

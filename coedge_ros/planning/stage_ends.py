@@ -12,8 +12,8 @@ MOST_ENDS = 18
 def stage_ends(graph: ModelGraph, limit: int = MOST_ENDS) -> tuple[int, ...]:
     """Forced cuts; between any two operators that read halo rows the place where least is alive; then CoEdge's cuts.
 
-    Places with several maps alive (inside a residual or a concatenation) are only taken from CoEdge's cuts, when there is
-    room below `limit`. Of too many places every second one is left out.
+    Places with several maps alive (inside a residual or a concatenation) are only taken from CoEdge's cuts, when there
+    is room below `limit`. Of too many places every second one is left out.
     """
     forced = set(forced_cuts(graph))
     best: list[tuple[int, int]] = []  # (bytes, place) of each run of places without halo operators between them
