@@ -107,7 +107,7 @@ class FrameCoordinator:
             if not all(i in arrived for i in pending.results):
                 continue
             now = self.clock()
-            pending.answered_s = pending.answered_s or now
+            pending.answered_s = now if pending.answered_s is None else pending.answered_s
             complete = all(i in arrived for i in pending.reports)
             if complete or now - pending.answered_s >= self.report_grace_s:
                 answers.append(self._answer(key, pending, arrived, complete))
