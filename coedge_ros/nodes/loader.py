@@ -22,6 +22,7 @@ class Loader:
     def __init__(self, on_failure: Callable[[str], None]):
         self._queue: SimpleQueue[tuple[Callable, tuple]] = SimpleQueue()
         self._on_failure = on_failure
+        self.is_busy = False  # while a function runs
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
     def submit(self, function: Callable, *args) -> None:
@@ -31,9 +32,12 @@ class Loader:
     def _run(self) -> None:
         while True:
             function, args = self._queue.get()
+            self.is_busy = True
             try:
                 function(*args)
             except CoedgeError as error:
                 self._on_failure(str(error))
             except Exception as error:
                 self._on_failure(f"{type(error).__name__}: {error}")
+            finally:
+                self.is_busy = False

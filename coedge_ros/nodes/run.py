@@ -1,6 +1,7 @@
 """One way to run a node as a process: exit codes, the user's mistakes in one line, a quiet Ctrl-C."""
 
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -15,6 +16,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.saying import Sayer
 
 EXIT_DONE = 0  # finished by itself, or asked to stop
@@ -61,7 +63,9 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
 
 
 class Server(Protocol):
-    """What `run_with_data_loop` runs: a node whose main thread carries data."""
+    """What `run_with_data_loop` runs: a node whose main thread carries data, and whose `loader` does slow work."""
+
+    loader: Loader
 
     def serve(self, stop: threading.Event) -> None:
         """Data loop of the main thread, until `stop` is set; waits for no longer than a fraction of a second."""
@@ -108,6 +112,11 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
                 node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+    if node is not None and node.loader.is_busy:
+        # A thread inside torch cannot be stopped; ending the interpreter under it would abort the process.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 

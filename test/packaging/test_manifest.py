@@ -10,6 +10,7 @@ CHECKOUT = Path(__file__).parents[2]
 # Import name: rosdep key, where they differ. None: read as example data or optional, and named by no rosdep key.
 ROSDEP_KEYS = {
     "ament_index_python": "rclpy",  # comes with it
+    "PIL": "python3-pil",
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
     "numpy": "python3-numpy",
