@@ -10,12 +10,12 @@ _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's mall
 def keep_freed_memory() -> bool:
     """Tell glibc to serve maps of up to 1 GB from memory that it keeps; False where there is no glibc.
 
-    By default each map of more than 128 KiB up to 32 MiB may be taken from the kernel and given back every time: MobileNetV2
-    at 480x640 then takes 96 ms instead of 58. The price is that a process keeps what it once needed.
+    By default each map of more than 128 KiB may be taken from the kernel and given back every time: MobileNetV2 at
+    480x640 then took 96 ms instead of 58. The price is that a process keeps what it once needed.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return False
     settings = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 24))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    return all(mallopt(option, value) == 1 for option, value in settings)
