@@ -176,8 +176,8 @@ class _Derivation:
             for stage in reversed(range(self.stages + 1)):
                 self._demand(worker, stage)
         self._scatter_and_halo()
-        self._wake()
         self._partials()
+        self._wake()
         self._results()
         transfers = self._numbered()
         return Schedule(self.graph, self.plan, transfers, self._work(transfers))
@@ -293,18 +293,27 @@ class _Derivation:
                             )
 
     def _wake(self) -> None:
-        """A worker starts a frame with its first fragment: one that needs nobody's rows gets a row of the frame.
+        """A worker begins a frame with its first fragment: one that begins with no other's rows gets a row of the frame.
 
         Its band lies in what padding alone makes, such as rows that no kernel of a transposed convolution reaches.
         """
-        woken = {t[3] for t in self.transfers}
         for worker in range(self.n):
-            stage = next((s for s in range(self.stages) if self._has_rows(worker, s)), None)
-            if stage is not None and worker not in woken:
-                self._add(TransferKind.SCATTER, self.graph.input, MANAGER, worker, RowRange(0, 1), -1, stage)
+            first = next((s for s in range(self.stages) if self._works(worker, s)), None)
+            # t[0], t[3], t[6]: kind, target, and the stage that needs it
+            mine = [t for t in self.transfers if t[3] == worker]
+            if first is None or any(t[6] <= first for t in mine):
+                continue
+            if later := next((t for t in mine if t[0] is TransferKind.SCATTER), None):
+                self.transfers[self.transfers.index(later)] = (*later[:6], first, *later[7:])
+            else:
+                self._add(TransferKind.SCATTER, self.graph.input, MANAGER, worker, RowRange(0, 1), -1, first)
 
-    def _has_rows(self, worker: int, stage: int) -> bool:
-        return any(self.graph.operators[i].name in self.computed[worker] for i in self.by_stage[stage])
+    def _works(self, worker: int, stage: int) -> bool:
+        names = {self.graph.operators[i].name for i in self.by_stage[stage]}
+        return not names.isdisjoint(self.computed[worker]) or any(
+            self.graph.operator(name).kind is Kind.REDUCE and worker in self.contributors(self.graph.operator(name))
+            for name in names
+        )
 
     def contributors(self, op: Operator) -> list[int]:
         """Workers that contribute a partial result of a REDUCE, in the order in which they are combined."""
