@@ -54,6 +54,7 @@ def test_images_of_any_size_are_resized_once_and_keep_their_header(cluster, refe
 
 
 def test_status_counts_what_was_done(cluster, reference):
+    cluster.refresh()
     before = {name: cluster.worker(name).frames for name in WORKERS}
     answered = cluster.manager.frames_answered
     cluster.answers(cluster.send_paced(reference.frames(3)))

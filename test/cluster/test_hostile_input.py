@@ -56,6 +56,7 @@ class Intruder:
 
 @pytest.fixture
 def intruder(cluster, partitioned):
+    cluster.refresh()
     return Intruder(cluster, partitioned.graph)
 
 
@@ -211,6 +212,7 @@ def test_an_image_that_cannot_be_read_is_dropped_named_and_counted(cluster, refe
             "unreadable image", 0
         )
 
+    cluster.refresh()
     before, frame = dropped(), reference.frames(1, seed=5)[0]
     cluster.images.publish(message)
     assert reference.is_equal(cluster.ask(frame), frame)

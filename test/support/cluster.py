@@ -179,6 +179,17 @@ class Cluster:
         status = self.manager
         return [p for p in self.record.plans if (p.session, p.epoch) == (status.session, status.epoch)][-1]
 
+    def refresh(self) -> None:
+        """Wait until manager and workers have said what they count now."""
+        now = self.node.get_clock().now().to_msg()
+        self.until(
+            lambda: all(
+                (m.header.stamp.sec, m.header.stamp.nanosec) > (now.sec, now.nanosec)
+                for m in (self.manager, *self.record.workers.values())
+            ),
+            "a new status of all",
+        )
+
     # -- acting -------------------------------------------------------------------------------------------------------
 
     def start(self, name: str) -> None:

@@ -56,14 +56,14 @@ def manager_that_counts_convolutions() -> int:
 
 
 def worker_with_other_weights() -> int:
-    """A worker that believes to have the weights that it was given, and computes with slightly others."""
+    """A worker that believes to have the weights that it was given, and computes with others."""
     load = model_parameters.load_model
 
     def load_and_perturb(*args, **options):
         loaded = load(*args, **options)  # with the digest of what was loaded
         with torch.no_grad():
             first = next(p for p in loaded.module.parameters() if p.ndim == 4)
-            first.mul_(1.01)
+            first.mul_(1.2)
         return loaded
 
     model_parameters.load_model = load_and_perturb

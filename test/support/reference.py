@@ -11,20 +11,19 @@ from safetensors.torch import save_file
 from coedge_ros.graph.loading import load_model
 from coedge_ros.graph.rescale import rescale_to_unit_variance
 from coedge_ros.graph.trace import PixelInput
-from coedge_ros.graph.zoo.registry import zoo_entry
 from coedge_ros.msg import InferenceResult
 
 TOLERANCE = 1e-4  # of the largest magnitude of the whole model's answer, without a floor
 
 
 def write_rescaled_weights(folder: Path, model: str, height: int, width: int) -> Path:
-    """A file of weights of a zoo model with unit variance at the output of every layer."""
+    """A file of weights with unit variance at the output of every layer, for a zoo name or `module:factory`."""
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = zoo_entry(model).factory().eval()
+        module = load_model(model).module
         rescale_to_unit_variance(module, torch.randn(1, 3, height, width))
-    path = folder / f"{model}.safetensors"
+    path = folder / f"{model.partition(':')[0]}.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, path)
     return path
 
