@@ -104,8 +104,8 @@ class _Run:
         for stage in reversed(range(self.stages.count + 1)):
             self._demand(stage)
         self._exchanges()
-        self._wake()
         self._partials()
+        self._wake()
         self._results()
         self._reports()
         self._reductions_computed()
@@ -252,22 +252,20 @@ class _Run:
         count[:, : self.n, : self.n] += shared > 0
 
     def _wake(self) -> None:
-        """A worker that computes rows and needs nobody's gets a row of the frame.
-
-        Its first fragment starts the frame.
-        """
-        works = np.zeros((self.size, self.n), dtype=bool)
-        for lo, hi in self.computed.values():
-            works |= hi > lo
-        for _, count in self.messages.values():
-            works &= ~count[:, :, : self.n].any(axis=1)
-        if not works.any():
-            return
+        """A worker that begins with nobody's rows gets a row of the frame: its first fragment begins the frame."""
         first = np.full((self.size, self.n), NEVER)
         for name, (lo, hi) in self.computed.items():
             first = np.where(hi > lo, np.minimum(first, self.stages.of[name]), first)
-        for stage in np.unique(first[works]):
-            self._scatter((works & (first == stage)).astype(np.int64), self.graph.input.row_bytes, int(stage))
+        for op in self.graph.operators[: self.graph.trunk_length]:
+            if op.kind is Kind.REDUCE:
+                lo, hi = self.owned(op.operands[0].tensor)
+                first = np.where(hi > lo, np.minimum(first, self.stages.of[op.name]), first)
+        asleep = first < NEVER
+        for (_, needed_in), (_, count) in self.messages.items():
+            asleep &= ~((needed_in <= first) & count[:, :, : self.n].any(axis=1))
+        if asleep.any():
+            for stage in np.unique(first[asleep]):
+                self._scatter((asleep & (first == stage)).astype(np.int64), self.graph.input.row_bytes, int(stage))
 
     def _partials(self) -> None:
         for op in self.graph.operators[: self.graph.trunk_length]:

@@ -20,38 +20,57 @@ from coedge_ros.planning.local import plan_local
 from coedge_ros.planning.modnn import plan_modnn
 from coedge_ros.planning.musical_chair import plan_musical_chair
 from coedge_ros.planning.patterns import patterns_for
-from coedge_ros.planning.refine import Refiner
+from coedge_ros.planning.refine import NO_GAIN, Refiner
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.planning.stage_costs import StageCosts
 from coedge_ros.spec.outcome import PlanOutcome
 from coedge_ros.spec.plan import PartitionPlan
 
 STARTS = 2  # plans that are improved
-
-
+BUDGET = 24_000  # stages of plans that the step-by-step search may evaluate
 BASELINES = (plan_local, plan_modnn, plan_musical_chair, plan_deepthings, plan_coedge)
 
 
 def plan_fused(request: PlanRequest) -> PlanOutcome:
     """The best plan of the search, never worse than those of the other planners under the cost model."""
-    devices, evaluator = request.devices, request.evaluator
     others = [planner(request) for planner in BASELINES]
     given = [outcome.plan for outcome in others]
-    shares = [np.diff(plan.boundaries[0]).astype(float) for plan in given]
-    patterns = patterns_for(devices, request.deadline_s, extra=shares)
-    costs = StageCosts(request.tables, devices, patterns)
-    plans = list(dict.fromkeys([*given, *_searched(request, costs)]))
-    scores = request.scores(evaluator.figures_of(plans))
-    refiner = Refiner(evaluator, request.scores)
-    points = [refiner.improve(refiner.point(plans[i], float(scores[i])), rounds=3) for i in _starts(plans, scores)]
-    point = min(points, key=lambda p: p.score)
-    point = refiner.improve(refiner.split_stages(point, request.tables.stage_ends))
-    plan = refiner.plan(point)
-    predicted = evaluator.predict(plan)
-    split = next((plans[i] for i in np.argsort(scores, kind="stable") if len(working(plans[i])) > 1), None)
+    plan, split = search(request, given)
+    predicted = request.evaluator.predict(plan)
     why = why_these_rows(request, plan, predicted, given[0], split)
     notes = [runner_up(request, request.value(predicted), others), *why_no_rows(request, plan)]
     return request.answer("fused", plan, predicted, why, proven=False, notes=[note for note in notes if note])
+
+
+def search(
+    request: PlanRequest, given: list[PartitionPlan], budget: int = BUDGET
+) -> tuple[PartitionPlan, PartitionPlan | None]:
+    """The best plan found, no worse than any of `given`, and the best one on several workers among the starting points."""
+    devices, evaluator = request.devices, request.evaluator
+    refiner = Refiner(evaluator, request.scores, budget)
+    shares = [np.diff(plan.boundaries[0]).astype(float) for plan in given]
+    patterns = patterns_for(devices, request.deadline_s, extra=shares)
+    plans = list(dict.fromkeys([*given, *_searched(request, StageCosts(request.tables, devices, patterns))]))
+    scores = request.scores(evaluator.figures_of(plans))
+    split = next((plans[i] for i in np.argsort(scores, kind="stable") if len(working(plans[i])) > 1), None)
+    points = [refiner.improve_rows(refiner.point(plans[i], float(scores[i]))) for i in _starts(plans, scores)]
+    point = min(points, key=lambda p: p.score)
+    # once more over the cuts, with the shares that the search has found so far
+    shares = [row for p in points for row in np.diff(p.bounds, axis=1).astype(float)]
+    costs = StageCosts(request.tables, devices, patterns_for(devices, None, extra=shares, others=False))
+    plans = _searched(request, costs)
+    scores = request.scores(evaluator.figures_of(plans))
+    again = refiner.point(plans[int(scores.argmin())], float(scores.min()))
+    if again.score < point.score * 1.05:
+        point = min(point, refiner.improve_rows(again, size=0.02), key=lambda p: p.score)
+    while refiner.left > 0:
+        before = point.score
+        ends = request.tables.stage_ends
+        point = refiner.improve_rows(refiner.drop_cuts(refiner.split_stages(point, ends)), size=0.02)
+        point = refiner.improve_rows(refiner.move_cuts(point, ends), size=0.02)
+        if point.score > before * (1 - NO_GAIN):
+            break
+    return refiner.plan(point), split
 
 
 def _starts(plans: list[PartitionPlan], scores: np.ndarray) -> list[int]:

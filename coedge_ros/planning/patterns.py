@@ -10,7 +10,12 @@ from coedge_ros.planning.devices import Devices
 
 
 def patterns_for(
-    devices: Devices, deadline_s: float | None, extra: Iterable[np.ndarray] = (), limit: int = 32
+    devices: Devices,
+    deadline_s: float | None,
+    extra: Iterable[np.ndarray] = (),
+    limit: int = 24,
+    *,
+    others: bool = True,
 ) -> np.ndarray:
     """Distinct rows of shares that sum to one, shape (K, N), single workers first.
 
@@ -33,6 +38,8 @@ def patterns_for(
         add(np.eye(n)[i])
     for shares in extra:
         add(np.asarray(shares, dtype=float))
+    if not others:
+        return np.array(found[: max(limit, len(singles) + 1)])
     counts = sorted({m for m in (2, 3, 4, 5, 6, 8, 11, 16, 24, 36, 56, 80, n) if 2 <= m <= n})
     for m in counts:
         for order in (by_speed, by_joules):

@@ -23,6 +23,9 @@ from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.workload import Workload
 
 
+PAIRWISE_UP_TO = 12  # participants up to which comparing all pairs is faster than sorting
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """Times of a batch of plans [s].
@@ -62,53 +65,69 @@ def timeline(load: Workload, devices: Devices) -> Timeline:
     end, out_free, in_free = np.zeros((batch, n)), np.zeros((batch, m)), np.zeros((batch, m))
     arrived = np.zeros((stages + 2, batch, m))
     starts, ends = np.zeros((batch, stages + 1, n)), np.zeros((batch, stages + 1, n))
-    busy, out_s, in_s, radio_s = np.zeros((batch, n)), np.zeros((batch, m)), np.zeros((batch, m)), np.zeros((batch, m))
-    counts_in, counts_out = np.zeros((stages + 2, batch, n)), np.zeros((stages + 2, batch, n))
     by_stage: dict[int, list] = {}
+    total_bytes = np.zeros((batch, m, m))
     for group in load.messages:
         by_stage.setdefault(group.sent_after, []).append(group)
-        if group.needed_in <= stages:
-            counts_in[group.needed_in] += group.count.sum(axis=1)[:, :n]
-        counts_out[group.sent_after] += group.count.sum(axis=2)[:, :n]
-    charges_messages = bool(devices.message_s.any())
-    seconds = load.seconds * devices.contention(load.active) + load.active * devices.stage_s
+        total_bytes += group.size_bytes
+    work = load.seconds * devices.contention(load.active) + load.active * devices.stage_s
+    if devices.message_s.any():
+        work = work + _handled(load, n) * devices.message_s
+    through = _through_port_pairwise if m <= PAIRWISE_UP_TO else _through_port
+    ready = np.zeros((batch, m))
     for stage in range(-1, stages + 1):
         if stage >= 0:
             start = np.maximum(end, arrived[stage, :, :n])
-            work = seconds[:, stage]
-            if charges_messages:
-                work = work + (counts_in[stage] + counts_out[stage]) * devices.message_s
-            end = start + work
-            busy += work
+            end = start + work[:, stage]
             starts[:, stage], ends[:, stage] = start, end
-        ready = np.concatenate([end, np.zeros((batch, 1))], axis=1)
+            ready[:, :n] = end
         for group in by_stage.get(stage, ()):
+            duration = group.size_bytes * devices.s_per_byte
             sent = group.count > 0
-            duration = np.where(sent, group.size_bytes, 0) * np.where(sent, devices.s_per_byte, 0.0)
-            out_s += duration.sum(axis=2)
-            in_s += duration.sum(axis=1)
-            crossing = duration * devices.crosses
-            radio_s += crossing.sum(axis=2) + crossing.sum(axis=1)
             cumulative = np.cumsum(duration, axis=2)
             free = np.maximum(out_free, ready)
-            at_port = np.where(sent, free[:, :, None] + cumulative - duration + devices.alpha_s, -np.inf)
+            at_port = np.where(sent, free[:, :, None] + (cumulative - duration + devices.alpha_s), -np.inf)
             out_free = np.where(sent.any(axis=2), free + cumulative[:, :, -1], out_free)
-            in_free, done = _through_port(at_port, duration, in_free)
-            arrived[group.needed_in] = np.maximum(arrived[group.needed_in], done)
+            received = sent.any(axis=1)
+            in_free = np.where(received, through(at_port, duration, in_free), in_free)
+            arrived[group.needed_in] = np.where(received, in_free, arrived[group.needed_in])
+    busy = total_bytes * devices.s_per_byte
+    crossing = busy * devices.crosses
     return Timeline(
         arrived[stages + 1, :, n],
         np.moveaxis(arrived[: stages + 1, :, :n], 0, 1),
         starts,
         ends,
-        busy,
-        out_s,
-        in_s,
-        radio_s,
+        work.sum(axis=1),
+        busy.sum(axis=2),
+        busy.sum(axis=1),
+        crossing.sum(axis=2) + crossing.sum(axis=1),
     )
 
 
-def _through_port(at_port: np.ndarray, duration: np.ndarray, free: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """First come, first served, at every receiver: new time from which each port is free, and when the last is done.
+def _handled(load: Workload, n: int) -> np.ndarray:
+    """Messages that each worker receives for each stage and sends after it, shape (B, S + 1, N)."""
+    counts = np.zeros((load.batch, load.stages + 1, n))
+    for group in load.messages:
+        if group.needed_in <= load.stages:
+            counts[:, group.needed_in] += group.count.sum(axis=1)[:, :n]
+        if group.sent_after >= 0:
+            counts[:, group.sent_after] += group.count.sum(axis=2)[:, :n]
+    return counts
+
+
+def _through_port_pairwise(at_port: np.ndarray, duration: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """`_through_port` without sorting: the last is done when the port has served all that came since it was last idle.
+
+    That is the largest, over the messages k, of `at_k` plus the durations of all that come no earlier than k.
+    """
+    later = at_port[:, None, :, :] >= at_port[:, :, None, :]  # (B, k, j, receiver)
+    served = at_port + (later * duration[:, None, :, :]).sum(axis=2)
+    return np.maximum(served.max(axis=1), free + duration.sum(axis=1))
+
+
+def _through_port(at_port: np.ndarray, duration: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """First come, first served, at every receiver: when the last is done; `free` is when the port gets idle before.
 
     `done_k = max(at_k, done_{k-1}) + d_k`, which is a running maximum of `at_j - D_{j-1}` plus the running sum `D`.
     """
@@ -116,7 +135,4 @@ def _through_port(at_port: np.ndarray, duration: np.ndarray, free: np.ndarray) -
     order = np.argsort(at, axis=2)
     at, duration = np.take_along_axis(at, order, 2), np.take_along_axis(duration, order, 2)
     total = np.cumsum(duration, axis=2)
-    slack = np.maximum((at - (total - duration)).max(axis=2), free)
-    done = slack + total[:, :, -1]
-    received = np.isfinite(at[:, :, -1])
-    return np.where(received, done, free), np.where(received, done, 0.0)
+    return np.maximum((at - (total - duration)).max(axis=2), free) + total[:, :, -1]
