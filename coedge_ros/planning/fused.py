@@ -45,7 +45,7 @@ def plan_fused(request: PlanRequest) -> PlanOutcome:
 def search(
     request: PlanRequest, given: list[PartitionPlan], budget: int = BUDGET
 ) -> tuple[PartitionPlan, PartitionPlan | None]:
-    """The best plan found, no worse than any of `given`, and the best one on several workers among the starting points."""
+    """The best plan found, no worse than any of `given`, and the best starting point on several workers."""
     devices, evaluator = request.devices, request.evaluator
     refiner = Refiner(evaluator, request.scores, budget)
     shares = [np.diff(plan.boundaries[0]).astype(float) for plan in given]

@@ -22,7 +22,6 @@ import numpy as np
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.workload import Workload
 
-
 PAIRWISE_UP_TO = 12  # participants up to which comparing all pairs is faster than sorting
 
 

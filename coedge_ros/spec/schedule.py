@@ -293,7 +293,7 @@ class _Derivation:
                             )
 
     def _wake(self) -> None:
-        """A worker begins a frame with its first fragment: one that begins with no other's rows gets a row of the frame.
+        """A worker begins a frame with its first fragment: one that would get none at first gets a row of the frame.
 
         Its band lies in what padding alone makes, such as rows that no kernel of a transposed convolution reaches.
         """

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from coedge_ros.rows.access import Same, Shift, Table, Transposed, Window, is_halo_free, reads_of
 from coedge_ros.rows.row_set import RowRange, RowSet
 
-_WINDOWS = dict(
-    kernel=st.integers(1, 7),
-    stride=st.integers(1, 5),
-    padding=st.integers(0, 7),
-    dilation=st.integers(1, 3),
-    height=st.integers(1, 24),
-)
+_WINDOWS = {
+    "kernel": st.integers(1, 7),
+    "stride": st.integers(1, 5),
+    "padding": st.integers(0, 7),
+    "dilation": st.integers(1, 3),
+    "height": st.integers(1, 24),
+}
 
 
 def _members(rows: RowSet) -> set[int]:
