@@ -11,25 +11,27 @@ from torch import nn
 
 Activation = Callable[[], nn.Module]
 
+# None of them works in place: in inference that saves little, and a model with in-place operators is traced twice.
+
 
 def relu() -> nn.Module:
     """Return max(x, 0)."""
-    return nn.ReLU(inplace=True)
+    return nn.ReLU()
 
 
 def relu6() -> nn.Module:
     """Return min(max(x, 0), 6)."""
-    return nn.ReLU6(inplace=True)
+    return nn.ReLU6()
 
 
 def silu() -> nn.Module:
     """Return x sigmoid(x), also called swish."""
-    return nn.SiLU(inplace=True)
+    return nn.SiLU()
 
 
 def hardswish() -> nn.Module:
     """Return x relu6(x + 3) / 6."""
-    return nn.Hardswish(inplace=True)
+    return nn.Hardswish()
 
 
 def same_padding(kernel: int | tuple[int, int], dilation: int = 1) -> tuple[int, int]:
