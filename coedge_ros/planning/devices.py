@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 
 import numpy as np
@@ -11,6 +12,10 @@ from coedge_ros.planning.times import OperatorTimes
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.profile import Profile
 
+_PER_WORKER = (
+    "speed", "idle_w", "compute_w", "transmit_w", "host_idle_w", "stage_s", "message_s", "memory_bytes", "energy_cap_j",
+    "duty_cap", "threads", "cores",
+)  # fmt: skip
 UNREACHABLE_S_PER_BYTE = 1e6  # stands for "no link": finite, so that times stay comparable
 
 
@@ -64,6 +69,23 @@ class Devices:
         self.threads = np.array([float(worker.threads) for worker in workers])
         self.cores = np.array([float(cluster.host(name).cores or np.inf) for name in hosts[:-1]])
         self.times = OperatorTimes(graph, profile, self.speed)
+
+    def only(self, workers: np.ndarray) -> Devices:
+        """These workers (ascending indices) in the same cluster; what was measured stays as it was measured."""
+        part = copy.copy(self)
+        for name in ("shares_cores", "factor_when_measured"):
+            part.__dict__.pop(name, None)
+        part.__dict__["factor_when_measured"] = self.factor_when_measured[workers]
+        part.names = tuple(self.names[i] for i in workers)
+        part.count = part.manager = len(workers)
+        both = np.append(workers, self.manager)
+        for name in ("alpha_s", "s_per_byte", "crosses"):
+            setattr(part, name, getattr(self, name)[np.ix_(both, both)])
+        part.same_host = self.same_host[np.ix_(workers, workers)]
+        for name in _PER_WORKER:
+            setattr(part, name, getattr(self, name)[workers])
+        part.times = self.times.only(workers)
+        return part
 
     @cached_property
     def shares_cores(self) -> bool:

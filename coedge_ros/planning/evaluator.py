@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from coedge_ros.planning.workload import workload_of
 from coedge_ros.spec.outcome import Prediction
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.schedule import derive_schedule
+
+MANY = 12  # workers from which those without rows are left out of an evaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,13 +44,24 @@ class Evaluator:
         self.devices, self.graph = devices, devices.graph
         self.tables = tables_of(devices.graph)
         self.evaluated = 0
+        self._parts: dict[bytes, Devices] = {}
 
-    def figures(self, cuts: tuple[int, ...], boundaries: Sequence[np.ndarray], heads: np.ndarray) -> Figures:
-        """Figures of B plans with the same cuts: boundaries per stage of shape (B, N + 1), heads of shape (B,)."""
+    def figures(
+        self, cuts: tuple[int, ...], boundaries: Sequence[np.ndarray], heads: np.ndarray, *, hurry: bool = False
+    ) -> Figures:
+        """Figures of B plans with the same cuts: boundaries per stage of shape (B, N + 1), heads of shape (B,).
+
+        With `hurry`, plans that intervals do not describe are given up (their `excess` is infinite) instead of deriving
+        their schedules, unless the whole model is such.
+        """
         self.evaluated += len(heads)
-        batch = batch_of(self.devices, self.tables.intervals, self.tables.stages(cuts), boundaries, heads)
-        figures = _figures(cost_of(batch.load, self.devices))
+        devices, rows, at, _ = self._without_idle(boundaries, heads)
+        batch = batch_of(devices, self.tables.intervals, self.tables.stages(cuts), rows, at)
+        figures = _figures(cost_of(batch.load, devices))
         for index in np.flatnonzero(~batch.exact):
+            if hurry and self.tables.intervals.is_exact:
+                figures.excess[index] = np.inf
+                continue
             plan = self.plan(cuts, [bounds[index] for bounds in boundaries], int(heads[index]))
             single = _figures(self._from_schedule(plan))
             for name in Figures.__dataclass_fields__:
@@ -57,11 +70,12 @@ class Evaluator:
 
     def figures_of(self, plans: Sequence[PartitionPlan]) -> Figures:
         """Figures of plans with any cuts, in their order."""
-        by_cuts: dict[tuple[int, ...], list[int]] = defaultdict(list)
+        by_cuts: dict[tuple, list[int]] = defaultdict(list)
         for index, plan in enumerate(plans):
-            by_cuts[plan.cuts].append(index)
+            # of many workers few have rows: plans are faster one by one, each without those that have none
+            by_cuts[plan.cuts, index if self.devices.count > MANY else 0].append(index)
         result = Figures(*(np.zeros(len(plans)) for _ in Figures.__dataclass_fields__))
-        for cuts, members in by_cuts.items():
+        for (cuts, _), members in by_cuts.items():
             boundaries = [
                 np.array([plans[i].boundaries[stage] for i in members]) for stage in range(plans[members[0]].stages)
             ]
@@ -70,6 +84,25 @@ class Evaluator:
             for name in Figures.__dataclass_fields__:
                 getattr(result, name)[members] = getattr(part, name)
         return result
+
+    def _without_idle(self, boundaries: Sequence[np.ndarray], heads: np.ndarray):
+        """Devices, boundaries and heads without workers that no plan gives anything to do, and the indices kept."""
+        everyone = np.arange(self.devices.count)
+        if self.devices.count <= MANY:
+            return self.devices, boundaries, heads, everyone
+        works = np.zeros(self.devices.count, dtype=bool)
+        works[heads] = True
+        for bounds in boundaries:
+            works |= (np.diff(bounds, axis=1) > 0).any(axis=0)
+        index = everyone[works]
+        key = index.tobytes()
+        if key not in self._parts:
+            if len(self._parts) > 64:
+                self._parts.clear()
+            self._parts[key] = self.devices.only(index)
+        # a worker's rows end where its own upper boundary is: idle ones between have none
+        rows = [np.concatenate([bounds[:, :1], bounds[:, index + 1]], axis=1) for bounds in boundaries]
+        return self._parts[key], rows, np.searchsorted(index, heads), index
 
     def predict(self, plan: PartitionPlan) -> Prediction:
         """All details of one plan."""
@@ -84,10 +117,14 @@ class Evaluator:
             batch = batch_of(self.devices, self.tables.intervals, stages, boundaries, heads, with_memory=True)
             if batch.exact[0]:
                 return cost_of(batch.load, self.devices)
-        return self._from_schedule(plan)
+        return cost_of(workload_of(derive_schedule(self.graph, plan), self.devices), self.devices)
 
     def _from_schedule(self, plan: PartitionPlan) -> Cost:
-        return cost_of(workload_of(derive_schedule(self.graph, plan), self.devices), self.devices)
+        boundaries, heads = [np.array([row]) for row in plan.boundaries], np.array([plan.workers.index(plan.head)])
+        devices, rows, _, index = self._without_idle(boundaries, heads)
+        names = tuple(plan.workers[i] for i in index)
+        small = replace(plan, workers=names, boundaries=tuple(tuple(int(b) for b in row[0]) for row in rows))
+        return cost_of(workload_of(derive_schedule(self.graph, small), devices), devices)
 
     def plan(self, cuts: tuple[int, ...], boundaries: Sequence[Sequence[int]], head: int) -> PartitionPlan:
         """A plan of this model on this cluster."""

@@ -14,6 +14,7 @@ from coedge_ros.spec.outcome import PlanOutcome, Prediction
 from coedge_ros.spec.plan import PartitionPlan
 
 TRIED_SHARE = 0.1
+MOST_NOTES = 4
 
 
 def working(plan: PartitionPlan) -> list[str]:
@@ -63,14 +64,16 @@ def why_these_rows(
 
 
 def why_no_rows(request: PlanRequest, plan: PartitionPlan) -> list[str]:
-    """For each worker without rows: what giving it a tenth of them, in every stage, would cost."""
+    """For the first few workers without rows: what giving them a tenth of them, in every stage, would cost."""
     devices, evaluator = request.devices, request.evaluator
     idle = [i for i, name in enumerate(plan.workers) if name not in working(plan)]
+    left_out, idle = idle[MOST_NOTES:], idle[:MOST_NOTES]
     if not idle or plan.workers != devices.names:
         return []
     boundaries = [np.array([_with_share(bounds, i) for i in idle]) for bounds in plan.boundaries]
     heads = np.full(len(idle), plan.workers.index(plan.head))
-    figures = evaluator.figures(plan.cuts, boundaries, heads)
+    plans = [evaluator.plan(plan.cuts, [b[k] for b in boundaries], int(heads[k])) for k in range(len(idle))]
+    figures = evaluator.figures_of(plans)
     now = evaluator.predict(plan)
     notes = []
     for k, i in enumerate(idle):
@@ -85,6 +88,8 @@ def why_no_rows(request: PlanRequest, plan: PartitionPlan) -> list[str]:
         if figures.excess[k] > 0:
             reason += ", past a limit of a worker or over a missing link"
         notes.append(f"{plan.workers[i]} got no rows: {reason}.")
+    if left_out:
+        notes.append(f"{len(left_out)} more workers got no rows.")
     return notes
 
 

@@ -10,24 +10,28 @@ before. 1. Candidate shares (`patterns`), and what every possible stage costs un
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from coedge_ros.planning.coedge import plan_coedge
 from coedge_ros.planning.cut_search import CutSearch
 from coedge_ros.planning.deepthings import plan_deepthings
+from coedge_ros.planning.evaluator import MANY
 from coedge_ros.planning.explain import runner_up, why_no_rows, why_these_rows, working
 from coedge_ros.planning.local import plan_local
 from coedge_ros.planning.modnn import plan_modnn
 from coedge_ros.planning.musical_chair import plan_musical_chair
-from coedge_ros.planning.patterns import patterns_for
+from coedge_ros.planning.patterns import patterns_for, worker_counts
 from coedge_ros.planning.refine import NO_GAIN, Refiner
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.planning.stage_costs import StageCosts
 from coedge_ros.spec.outcome import PlanOutcome
-from coedge_ros.spec.plan import PartitionPlan
+from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 
 STARTS = 2  # plans that are improved
 BUDGET = 24_000  # stages of plans that the step-by-step search may evaluate
+PART = 16  # workers that are searched over when there are more than MANY
 BASELINES = (plan_local, plan_modnn, plan_musical_chair, plan_deepthings, plan_coedge)
 
 
@@ -35,7 +39,7 @@ def plan_fused(request: PlanRequest) -> PlanOutcome:
     """The best plan of the search, never worse than those of the other planners under the cost model."""
     others = [planner(request) for planner in BASELINES]
     given = [outcome.plan for outcome in others]
-    plan, split = search(request, given)
+    plan, split = (search_part if request.devices.count > MANY else search)(request, given)
     predicted = request.evaluator.predict(plan)
     why = why_these_rows(request, plan, predicted, given[0], split)
     notes = [runner_up(request, request.value(predicted), others), *why_no_rows(request, plan)]
@@ -71,6 +75,51 @@ def search(
         if point.score > before * (1 - NO_GAIN):
             break
     return refiner.plan(point), split
+
+
+def search_part(request: PlanRequest, given: list[PartitionPlan]) -> tuple[PartitionPlan, PartitionPlan | None]:
+    """`search` over a part of many workers: those of the best plan so far, and the fastest and most efficient besides.
+
+    The best plan so far is the best of `given` and of shares by speed on the m fastest or the m most efficient.
+    """
+    devices, graph = request.devices, request.graph
+    joules = devices.compute_w / devices.speed
+    orders = [np.argsort(-devices.speed, kind="stable"), np.argsort(joules, kind="stable")]
+    plans = list(given)
+    for m in worker_counts(devices.count):
+        for order in orders:
+            shares = np.zeros(devices.count)
+            shares[order[:m]] = devices.speed[order[:m]]
+            head = devices.names[int(order[:m][devices.speed[order[:m]].argmax()])]
+            plans.append(plan_from_shares(graph, devices.names, shares.tolist(), request.tables.layer_cuts, head))
+    scores = request.scores(request.evaluator.figures_of(plans))
+    ranking = np.argsort(scores, kind="stable")
+    best = plans[ranking[0]]
+    part = set(working(best))
+    for name in (devices.names[i] for pair in zip(*orders, strict=True) for i in pair):
+        if len(part) >= PART:
+            break
+        part.add(name)
+    small = replace(request, profile=request.profile.only(part))
+    inside = [_onto(plans[i], small.devices.names) for i in ranking if set(working(plans[i])) <= part]
+    plan, split = search(small, inside[:8])
+    return _onto(plan, devices.names), split and _onto(split, devices.names)
+
+
+def _onto(plan: PartitionPlan, names: tuple[str, ...]) -> PartitionPlan:
+    """The same plan for other workers.
+
+    Those that it does not know get no rows, those that are left out must have none.
+    """
+    rows = []
+    for bounds in plan.boundaries:
+        ends = dict(zip(plan.workers, bounds[1:], strict=True))
+        row, last = [0], 0
+        for name in names:
+            last = max(last, ends.get(name, last))
+            row.append(last)
+        rows.append(tuple(row))
+    return replace(plan, workers=names, boundaries=tuple(rows))
 
 
 def _starts(plans: list[PartitionPlan], scores: np.ndarray) -> list[int]:

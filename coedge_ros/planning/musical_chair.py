@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from coedge_ros.planning.patterns import worker_counts
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.spec.outcome import PlanOutcome
 from coedge_ros.spec.plan import plan_from_shares
@@ -24,7 +25,7 @@ def plan_musical_chair(request: PlanRequest) -> PlanOutcome:
     devices, cuts = request.devices, request.tables.layer_cuts
     by_speed = np.argsort(-devices.speed, kind="stable")
     plans = [request.single_worker(devices.names[by_speed[0]])]
-    for m in range(2, devices.count + 1):
+    for m in worker_counts(devices.count):
         shares = np.zeros(devices.count)
         shares[by_speed[:m]] = 1.0
         head = devices.names[by_speed[0]]

@@ -9,6 +9,15 @@ import numpy as np
 from coedge_ros.planning.devices import Devices
 
 
+def worker_counts(workers: int) -> list[int]:
+    """Numbers of workers, from 2 on, that are tried: all up to 12, then in steps of about a half."""
+    counts, m = [], 2
+    while m < workers:
+        counts.append(m)
+        m = m + 1 if m < 12 else m * 3 // 2
+    return counts + [workers] * (workers >= 2)
+
+
 def patterns_for(
     devices: Devices,
     deadline_s: float | None,
@@ -40,8 +49,7 @@ def patterns_for(
         add(np.asarray(shares, dtype=float))
     if not others:
         return np.array(found[: max(limit, len(singles) + 1)])
-    counts = sorted({m for m in (2, 3, 4, 5, 6, 8, 11, 16, 24, 36, 56, 80, n) if 2 <= m <= n})
-    for m in counts:
+    for m in worker_counts(n):
         for order in (by_speed, by_joules):
             mask = np.zeros(n)
             mask[order[:m]] = 1.0

@@ -44,6 +44,8 @@ class Refiner:
         self.evaluator, self.score, self.left, self.batch = evaluator, score, budget, batch
         self.tables = evaluator.tables
         self.count = evaluator.devices.count
+        # evaluating a plan takes longer with more workers: exchanges are matrices
+        self.weight = max(1.0, (self.count / 8) ** 1.5)
 
     def point(self, plan: PartitionPlan, score: float) -> Point:
         """A plan as a starting point."""
@@ -125,15 +127,11 @@ class Refiner:
 
     def _scores(self, cuts: tuple[int, ...], bounds: np.ndarray, heads: np.ndarray) -> np.ndarray:
         """Scores of plans with bounds of shape (C, S, N + 1)."""
-        self.left -= bounds.shape[0] * bounds.shape[1]
-        parts = [
-            self.score(
-                self.evaluator.figures(
-                    cuts, list(np.swapaxes(bounds[i : i + self.batch], 0, 1)), heads[i : i + self.batch]
-                )
-            )
-            for i in range(0, len(bounds), self.batch)
-        ]
+        self.left -= int(bounds.shape[0] * bounds.shape[1] * self.weight)
+        parts = []
+        for i in range(0, len(bounds), self.batch):
+            rows = list(np.swapaxes(bounds[i : i + self.batch], 0, 1))
+            parts.append(self.score(self.evaluator.figures(cuts, rows, heads[i : i + self.batch], hurry=True)))
         return np.concatenate(parts)
 
     # -- steps that change cuts

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import numpy as np
 
 from coedge_ros.errors import UserError
@@ -28,6 +30,13 @@ class OperatorTimes:
             if measured is not None:
                 self.tables[index] = _tables(graph, measured, worker.name, worker.speed_factor)
         self.tabulated = np.array([i in self.tables for i in range(len(speed))])
+
+    def only(self, workers: np.ndarray) -> OperatorTimes:
+        """The same times of just these workers."""
+        part = copy.copy(self)
+        part.speed, part.tabulated = self.speed[workers], self.tabulated[workers]
+        part.tables = {new: self.tables[int(old)] for new, old in enumerate(workers) if int(old) in self.tables}
+        return part
 
     def add(self, operator: int, rows: np.ndarray, macs: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """Add an operator's work to `macs`, and what its time differs from `macs / speed` to `seconds`.
