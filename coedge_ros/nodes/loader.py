@@ -8,6 +8,8 @@ from queue import SimpleQueue
 
 from coedge_ros.errors import CoedgeError
 
+MOST = 32  # waiting; what comes from the network must not pile up
+
 
 class Loader:
     """Runs functions one after the other in a thread that dies with the process.
@@ -25,9 +27,12 @@ class Loader:
         self.is_busy = False  # while a function runs
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
-    def submit(self, function: Callable, *args) -> None:
-        """Run `function(*args)` when its turn comes."""
+    def submit(self, function: Callable, *args) -> bool:
+        """Run `function(*args)` when its turn comes; returns whether there is room for it."""
+        if self._queue.qsize() >= MOST:
+            return False
         self._queue.put((function, args))
+        return True
 
     def _run(self) -> None:
         while True:

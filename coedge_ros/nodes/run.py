@@ -1,6 +1,7 @@
 """One way to run a node as a process: exit codes, the user's mistakes in one line, a quiet Ctrl-C."""
 
 import contextlib
+import gc
 import os
 import signal
 import sys
@@ -117,6 +118,7 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(code)
+    gc.freeze()  # or the interpreter searches all of torch for garbage before it ends, for a second or two
     return code
 
 

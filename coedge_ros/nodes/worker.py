@@ -137,8 +137,10 @@ class Worker(Node):
             )
         elif message.action == PlanMessage.RELEASE:
             self.loader.submit(self.commands.post, lambda: self._release(message.session))  # after plans before it
-        elif message.action == PlanMessage.PREPARE and self.worker_name in message.workers:
-            self.loader.submit(self._prepare, message)
+        elif message.action != PlanMessage.PREPARE or self.worker_name not in message.workers:
+            pass  # for others
+        elif not self.loader.submit(self._prepare, message):
+            self._trouble.error(f"plan {message.epoch} is dropped: plans come faster than they can be prepared")
 
     def on_peer(self, message: WorkerStatus) -> None:
         """Make the publisher to a peer as soon as it is heard of, long before the first plan that needs it."""
@@ -167,7 +169,10 @@ class Worker(Node):
         while not stop.is_set():
             self.commands.run()
             quiet_s = self.bands.clock() - self.bands.totals.last_finished_s
-            self.bands.poll(wait_for(bool(self.bands.runs), quiet_s))
+            try:
+                self.bands.poll(wait_for(bool(self.bands.runs), quiet_s))
+            except Exception as error:  # whatever came in, the next frame is computed
+                self._trouble.error(f"{type(error).__name__} in the data loop: {error}")
 
     def close(self) -> None:
         """Let go of the data side."""

@@ -7,10 +7,12 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
+from sensor_msgs.msg import Image
 from support.cluster import WORKERS, Cluster
 from support.tiny import net
 
 from coedge_ros.msg import ManagerStatus, WorkerStatus
+from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
 
 pytestmark = pytest.mark.timeout(180)
@@ -57,6 +59,35 @@ def test_it_waits_for_all_names_who_is_missing_and_why_and_starts_without_them_w
         assert sorted(cluster.manager.missing) == ["worker_2", "worker_3"]
         assert [u.name for u in cluster.ask(FRAME).workers] == ["worker_1"]
         assert "worker_2" not in cluster.group.ended()  # it lives, and says why it cannot work
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A manager and one worker."""
+    options = tiny(expected_workers=["worker_1"])
+    with Cluster(tmp_path_factory.mktemp("small"), options, without=WORKERS[1:]) as cluster:
+        cluster.wait_until_active(["worker_1"])
+        yield cluster
+
+
+def test_a_camera_that_offers_less_than_is_asked_for_is_named_with_what_to_change(small):
+    small.node.destroy_publisher(small.images)
+    small.images = small.node.create_publisher(Image, topics.IMAGE, qos.CAMERA_INPUT)  # best effort
+    said = "offers less than this node asks for, so no image arrives: set image_reliable to false"
+    small.until(lambda: said in small.log_of("partition_manager"), "the manager names it")
+    small.node.destroy_publisher(small.images)
+    small.images = small.node.create_publisher(Image, topics.IMAGE, qos.CAMERA_OUTPUT)
+    small.until(lambda: small.images.get_subscription_count() == 1, "the manager reads again")
+    assert small.ask(FRAME).usage_complete
+
+
+def test_a_manager_that_ends_tells_its_workers_which_then_forget_its_plans(small):
+    small.wait_until_active(["worker_1"])
+    assert list(small.worker("worker_1").prepared_epochs)
+    small.stop("partition_manager")
+    assert small.group.ended() == {"partition_manager": 0}
+    small.until(lambda: not small.worker("worker_1").prepared_epochs, "the worker has forgotten the plans")
+    assert small.worker("worker_1").session == 0
 
 
 def test_an_unknown_model_is_named_with_near_ones_and_stops_no_node(tmp_path):

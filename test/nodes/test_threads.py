@@ -12,7 +12,7 @@ import pytest
 from coedge_ros.errors import UserError
 from coedge_ros.nodes import saying
 from coedge_ros.nodes.commands import Commands
-from coedge_ros.nodes.loader import Loader
+from coedge_ros.nodes.loader import MOST, Loader
 from coedge_ros.nodes.saying import Sayer
 
 pytestmark = pytest.mark.timeout(60)
@@ -65,6 +65,23 @@ def test_the_loader_works_in_turn_on_its_own_thread_and_survives_failures():
     assert done == [threading.current_thread().name, "loader"]
 
 
+def test_work_for_the_loader_does_not_pile_up():
+    gate, done = threading.Event(), []
+    loader = Loader(lambda text: None)
+    began = threading.Event()
+    loader.submit(lambda: (began.set(), gate.wait()))
+    assert began.wait(10)
+    taken = [loader.submit(done.append, i) for i in range(1000)]
+    assert sum(taken) == MOST and not taken[-1]
+    finished = threading.Event()
+    gate.set()
+    end = time.monotonic() + 10
+    while not loader.submit(finished.set):
+        assert time.monotonic() < end
+    assert finished.wait(10)
+    assert done == list(range(sum(taken)))
+
+
 def test_the_same_text_is_said_once_in_a_while_and_others_are_said_at_once(monkeypatch):
     log = Log()
     sayer = Sayer(log)
@@ -89,12 +106,14 @@ NODE = """
 import sys, threading
 from rclpy.node import Node
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.run import run_with_data_loop
 
 class Broken(Node):
     def __init__(self):
         super().__init__("broken")
         self.ticks = 0
+        self.loader = Loader(print)
         if "--refuse" in sys.argv:
             raise UserError("parameter x must be y")
         self.create_timer(0.05, self.tick)

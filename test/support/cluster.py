@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
+import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -207,6 +208,12 @@ class Cluster:
         self.listen(0.2)
         for name in names:
             self.record.workers.pop(name, None)
+
+    def stop(self, name: str) -> None:
+        """Interrupt a process, as Ctrl-C does, and wait for its end."""
+        self._may_end.add(name)
+        self.group.children[name].send_signal(signal.SIGINT)
+        self.group.children[name].wait(20)
 
     def send(self, pixels: np.ndarray) -> int:
         """Publish an image; returns its stamp in seconds, which is unique."""
