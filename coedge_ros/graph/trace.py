@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from coedge_ros.errors import ModelError
+from coedge_ros.graph.in_place import InPlace, plain_in_place
 from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref
 
 INPUT = "frame"
@@ -64,11 +65,12 @@ def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> Node
         with warnings.catch_warnings(), torch.no_grad():
             warnings.simplefilter("ignore")
             exported = torch.export.export(module.eval(), (frame,))
-            if any(str(n.target).endswith("_.default") or "_." in str(n.target) for n in exported.graph.nodes):
-                exported = exported.run_decompositions({})  # in-place operators become plain ones
+            in_place = plain_in_place(exported.graph)
+            if in_place is None:
+                exported = exported.run_decompositions({})  # takes as long as the export itself
     except Exception as error:  # torch.export raises nearly anything
         raise ModelError(_explain(error, height, width)) from error
-    return _nodes_of(exported)
+    return _nodes_of(exported, in_place or {})
 
 
 def _explain(error: Exception, height: int, width: int) -> str:
@@ -81,7 +83,7 @@ def _explain(error: Exception, height: int, width: int) -> str:
     )
 
 
-def _nodes_of(exported: torch.export.ExportedProgram) -> NodeGraph:
+def _nodes_of(exported: torch.export.ExportedProgram, in_place: dict[str, InPlace]) -> NodeGraph:
     constants = _constants_of(exported)
     values: dict[
         str, object
@@ -113,7 +115,10 @@ def _nodes_of(exported: torch.export.ExportedProgram) -> NodeGraph:
             args = pytree.tree_map_only(torch.fx.Node, lambda n: values[n.name], tuple(item.args))
             kwargs = pytree.tree_map_only(torch.fx.Node, lambda n: values[n.name], dict(item.kwargs))
             value = item.meta.get("val")
-            if isinstance(value, torch.Tensor):
+            if item.name in in_place:
+                nodes.append(_node(item, in_place[item.name].target, args, kwargs, value))
+                values.update(dict.fromkeys((item.name, *in_place[item.name].names), Ref(item.name)))
+            elif isinstance(value, torch.Tensor):
                 nodes.append(_node(item, item.target, args, kwargs, value))
                 values[item.name] = Ref(item.name)
             elif isinstance(value, (list, tuple)):  # split, chunk, max.dim: its getitems become the nodes

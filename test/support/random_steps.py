@@ -177,7 +177,7 @@ def part(draw, s: Source, x: str) -> bool:
     if kind == "unbind":
         return c == 2 and s.add(f"torch.stack({x}.unbind(1)[::-1], 1)")
     if kind == "write":  # into a part, as export spells in-place operators on a view
-        return s.add(f"torch.slice_scatter({x}, {x}[:, :, 1:] * 2, {2}, 1, {h})")
+        return h > 1 and s.add(f"torch.slice_scatter({x}, {x}[:, :, 1:] * 2, 2, 1, {h})")
     dim = _one_of(draw, 1, 1, 2)
     total = s.shape(x)[dim]
     if kind == "chunk":
