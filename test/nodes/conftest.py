@@ -49,7 +49,7 @@ class RosBench:
         self._processes.append(process)
         return process
 
-    def spin_until(self, condition: Callable[[], bool], limit_s: float = 20.0) -> None:
+    def spin_until(self, condition: Callable[[], bool], limit_s: float = 60.0) -> None:
         """Spin all nodes until `condition()` holds; fail after `limit_s`."""
         end = time.monotonic() + limit_s
         while not condition():
