@@ -207,6 +207,8 @@ class Refiner:
         return point
 
     def _other_cuts(self, point: Point, cuts: tuple[int, ...], options: list[np.ndarray]) -> Point:
+        if not options:
+            return point
         scores = self._scores(cuts, np.array(options), np.full(len(options), point.head))
         k = int(scores.argmin())
         return Point(cuts, options[k], point.head, float(scores[k])) if scores[k] < point.score else point
