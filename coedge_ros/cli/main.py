@@ -15,6 +15,7 @@ COMMANDS = {
     "bench": "measure whole model, ceiling and cluster over DDS in turn",
     "verify": "compare a banded model with the whole model, every tensor at every cut",
     "plan": "show and explain a plan before anything runs",
+    "compare": "compare planners over models, deadlines and links",
 }
 
 
