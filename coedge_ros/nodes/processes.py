@@ -17,7 +17,7 @@ import yaml
 
 from coedge_ros.nodes.composition import ProcessSpec, dds_environment
 
-GRACE_S = 5.0
+GRACE_S = 10.0
 _PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
