@@ -15,6 +15,7 @@ import numpy as np
 
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.intervals import IntervalGraph
+from coedge_ros.planning.stage_rows import Ends, StageRows
 from coedge_ros.planning.workload import Messages, Workload, bytes_touched
 from coedge_ros.spec.graph import Kind, ModelGraph, Placement
 from coedge_ros.spec.plan import reference_heights
@@ -36,8 +37,9 @@ class Batch:
 class Stages:
     """What follows from a model's cuts alone: which operator runs in which stage, and what is alive after it."""
 
-    def __init__(self, graph: ModelGraph, cuts: tuple[int, ...]):
+    def __init__(self, graph: ModelGraph, cuts: tuple[int, ...], rows: Sequence[StageRows | None] = ()):
         self.cuts = cuts
+        self.rows = tuple(rows) or (None,) * (len(cuts) + 1)
         self.heights = reference_heights(graph, cuts)
         self.count = len(cuts) + 1
         trunk = graph.trunk_length
@@ -86,7 +88,7 @@ class _Run:
         self.is_head = np.arange(self.n) == heads[:, None]
         shape = (self.size, self.stages.count + 1, self.n)
         self.macs, self.seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-        self.active = np.zeros(shape, dtype=bool)
+        self.active, self.has_rows = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
         self.weights, self.touched = np.zeros(shape[::2]), np.zeros(shape[::2])
         self.counts_memory = with_memory or bool(np.isfinite(self.devices.memory_bytes).any())
         self.computed: dict[str, Rows] = {}
@@ -138,8 +140,12 @@ class _Run:
             for name in graph.outputs:
                 if graph.operator(name).placement is not Placement.SHARDED:
                     self._need_whole(name, self.is_head, stage)
+        rows = self.stages.rows[stage] if stage < self.stages.count else None
+        by_rows = rows is not None and self._looked_up(rows, stage)
         for i in reversed(self.stages.members[stage]):
             op = graph.operators[i]
+            if by_rows and (op.kind is Kind.REDUCE or op.placement is Placement.SHARDED and op.output.height):
+                continue
             if op.kind is Kind.REDUCE:
                 source = op.operands[0].tensor
                 self._want(source, self.owned(source), stage, here, needed)
@@ -148,6 +154,38 @@ class _Run:
                     self._demand_whole(i, stage, here, needed)
             else:
                 self._demand_rows(i, stage, here, needed)
+
+    def _looked_up(self, rows: StageRows, stage: int) -> bool:
+        """Demand of a stage from its tables; False where they do not hold for some plan."""
+        bounds = self.boundaries[stage]
+        first, last = bounds[:, :-1], bounds[:, 1:]
+        works = first < last
+        for height in rows.other_heights:
+            scaled_bounds = scaled(bounds, rows.height, height)
+            if ((scaled_bounds[:, :-1] < scaled_bounds[:, 1:]) != works).any():
+                return False
+
+        def between(ends: Ends) -> tuple[np.ndarray, np.ndarray]:
+            return ends[0][first], ends[1][last]
+
+        def band(name: str, ends: Ends) -> Rows:
+            lo, hi = between(ends)
+            return np.where(works, lo, self.graph.tensor(name).height + 1), np.where(works, hi, 0)
+
+        self.computed |= {name: band(name, ends) for name, ends in rows.made.items()}
+        self.needed[stage] |= {name: band(name, ends) for name, ends in rows.needed.items()}
+        for name in rows.whole:
+            self._need_whole(name, works, stage)
+        self.active[:, stage] |= works
+        self.has_rows[:, stage] |= works
+        if self.devices.times.tables or self.counts_memory:
+            for i, ends in zip(rows.operators, rows.rows, strict=True):
+                lo, hi = between(ends)
+                self._work(i, stage, np.where(works, hi - lo, 0))
+        else:
+            lo, hi = between(rows.macs)
+            self.macs[:, stage] += np.where(works, hi - lo, 0)
+        return True
 
     def _demand_rows(self, i: int, stage: int, here: dict, needed: dict) -> None:
         op = self.graph.operators[i]
@@ -159,6 +197,7 @@ class _Run:
             return
         self.computed[op.name] = rows
         count = np.maximum(rows[1] - rows[0], 0)
+        self.has_rows[:, stage] |= count > 0
         self._work(i, stage, count)
         for operand, reading in zip(op.operands, self.intervals.readings[i], strict=True):
             if operand.access is None:
@@ -253,13 +292,12 @@ class _Run:
 
     def _wake(self) -> None:
         """A worker that begins with nobody's rows gets a row of the frame: its first fragment begins the frame."""
-        first = np.full((self.size, self.n), NEVER)
-        for name, (lo, hi) in self.computed.items():
-            first = np.where(hi > lo, np.minimum(first, self.stages.of[name]), first)
+        owns = self.has_rows.copy()
         for op in self.graph.operators[: self.graph.trunk_length]:
             if op.kind is Kind.REDUCE:
                 lo, hi = self.owned(op.operands[0].tensor)
-                first = np.where(hi > lo, np.minimum(first, self.stages.of[op.name]), first)
+                owns[:, self.stages.of[op.name]] |= hi > lo
+        first = np.where(owns.any(axis=1), owns.argmax(axis=1), NEVER)
         asleep = first < NEVER
         for (_, needed_in), (_, count) in self.messages.items():
             asleep &= ~((needed_in <= first) & count[:, :, : self.n].any(axis=1))

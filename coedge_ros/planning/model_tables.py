@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import weakref
+from itertools import pairwise
 
 from coedge_ros.planning.batch import Stages
 from coedge_ros.planning.intervals import IntervalGraph
 from coedge_ros.planning.layer_costs import LayerCosts, layer_costs
 from coedge_ros.planning.stage_ends import stage_ends
+from coedge_ros.planning.stage_rows import StageRows, stages_ending
 from coedge_ros.spec.cuts import forced_cuts, layer_cuts
 from coedge_ros.spec.graph import ModelGraph
 
@@ -22,6 +24,8 @@ class ModelTables:
         self.forced_cuts = forced_cuts(graph)
         self.layer_cuts = layer_cuts(graph)
         self.stage_ends = stage_ends(graph)
+        self._usual_starts, self._usual_ends = {-1, *self.stage_ends}, {*self.stage_ends, graph.trunk_length - 1}
+        self._rows: dict[tuple[int, int], StageRows | None] = {}
         self._stages: dict[tuple[int, ...], Stages] = {}
         self._layer_costs: dict[tuple[int, ...], LayerCosts] = {}
 
@@ -37,8 +41,23 @@ class ModelTables:
         if cuts not in self._stages:
             if len(self._stages) > 256:
                 self._stages.clear()
-            self._stages[cuts] = Stages(self.graph, cuts)
+            ends = (-1, *cuts, self.graph.trunk_length - 1)
+            rows = [self.stage_rows(start, end) for start, end in pairwise(ends)]
+            self._stages[cuts] = Stages(self.graph, cuts, rows)
         return self._stages[cuts]
+
+    def stage_rows(self, start: int, end: int) -> StageRows | None:
+        """Rows of the stage of operators `(start, end]`; None where tables do not describe them."""
+        if (start, end) not in self._rows:
+            if len(self._rows) > 2048:
+                self._rows.clear()
+            starts = {start}
+            if start in self._usual_starts and end in self._usual_ends:
+                last_forced = max((cut for cut in self.forced_cuts if cut < end), default=-1)
+                starts |= {usual for usual in self._usual_starts if last_forced <= usual < end}
+            found = stages_ending(self.graph, self.intervals, end, starts)
+            self._rows |= {(begin, end): rows for begin, rows in found.items()}
+        return self._rows[start, end]
 
     def layer_costs(self, cuts: tuple[int, ...]) -> LayerCosts:
         """What CoEdge's program knows of these cuts."""

@@ -8,10 +8,10 @@ import pytest
 from support.clusters import cluster_of, random_cluster
 from support.graphs import GRAPHS, chain
 
-from coedge_ros.planning.batch import Stages, batch_of
+from coedge_ros.planning.batch import batch_of
 from coedge_ros.planning.cost import cost_of, evaluate
 from coedge_ros.planning.devices import Devices
-from coedge_ros.planning.intervals import IntervalGraph
+from coedge_ros.planning.model_tables import tables_of
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.planning.simulation import BandwidthTrace, simulate
 from coedge_ros.planning.workload import workload_of
@@ -36,7 +36,7 @@ def random_plan(rng, graph, names, vary=None):
 def fast_load(graph, devices, plan):
     rows = [np.array([bounds]) for bounds in plan.boundaries]
     heads = np.array([devices.names.index(plan.head)])
-    return batch_of(devices, IntervalGraph(graph), Stages(graph, plan.cuts), rows, heads)
+    return batch_of(devices, tables_of(graph).intervals, tables_of(graph).stages(plan.cuts), rows, heads)
 
 
 def as_dict(load):
