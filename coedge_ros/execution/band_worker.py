@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from coedge_ros.execution.fragment import Channel, FrameKey, Outgoing
+from coedge_ros.execution.fragment import Channel, FrameKey, Outgoing, Request
 from coedge_ros.execution.inbox import Inbox
 from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
 
@@ -28,6 +28,8 @@ class FrameRun:
     wait_s: float = 0.0
     bytes_out: int = 0
     rows: list[tuple[int, int]] = field(default_factory=list)
+    patience_s: float = float("inf")  # how long to wait from now on before what is missing is asked for
+    waits_from_s: float = 0.0
 
     @property
     def is_finished(self) -> bool:
@@ -38,6 +40,10 @@ class FrameRun:
         """Whether everything has arrived that the next stage needs."""
         return all(i in arrived for i in self.program.stages[self.stage].receives)
 
+    def wait_from(self, now_s: float, patience_s: float) -> None:
+        """Wait for `patience_s` from now on before asking."""
+        self.waits_from_s, self.patience_s = now_s, patience_s
+
 
 @dataclass(slots=True)
 class Totals:
@@ -45,6 +51,7 @@ class Totals:
 
     frames: int = 0
     abandoned: int = 0
+    asked: int = 0  # transfers that were late and asked for
     bytes_out: int = 0
     busy_s: float = 0.0
     last_finished_s: float = float("-inf")
@@ -52,6 +59,8 @@ class Totals:
 
 
 MAX_SESSIONS = 4  # managers that are gone without a word leave their plans here
+PATIENCE = 1 / 8  # of a frame's time limit; what is late by then is asked for, again after twice as long
+SERVE_EVERY = 16  # polls of a worker that never waits, between two looks for requests
 MAX_TAKEN = 256  # fragments taken between two stages: a flood of them must not keep frames from being computed
 
 
@@ -90,6 +99,7 @@ class BandWorker:
         self.programs: dict[tuple[int, int], WorkerProgram] = {}
         self.timeout_s: dict[tuple[int, int], float] = {}
         self.runs: dict[FrameKey, FrameRun] = {}
+        self._polls = 0
         self._used_s: dict[int, float] = {}  # session: when it last got a plan or finished a frame
 
     def install(self, session: int, epoch: int, program: WorkerProgram, frame_timeout_s: float) -> None:
@@ -132,6 +142,9 @@ class BandWorker:
         while taken < MAX_TAKEN and self._take(0.0):
             taken += 1
         run = self._runnable()
+        self._polls += 1
+        if run is None or self._polls % SERVE_EVERY == 0:
+            self._serve_requests()
         if run is None:
             began, waiting_for = self.clock(), min(self.runs, default=None)
             if self._take(timeout_s):
@@ -139,6 +152,7 @@ class BandWorker:
             if waiting_for is not None:  # something is missing for the oldest frame; without frames it is idleness
                 self.runs[waiting_for].wait_s += self.clock() - began
             self._drop_overdue()
+            self._ask_for_missing()
         if run is None:
             return False
         try:
@@ -159,8 +173,32 @@ class BandWorker:
             return False
         key = self.inbox.accept(fragment)
         if key is not None and key not in self.runs:
-            self.runs[key] = FrameRun(key, self.programs[(key.session, key.epoch)], self.clock())
+            self._open(key)
         return True
+
+    def _open(self, key: FrameKey) -> None:
+        plan = (key.session, key.epoch)
+        run = self.runs[key] = FrameRun(key, self.programs[plan], self.clock())
+        run.wait_from(run.started_s, PATIENCE * self.timeout_s[plan])
+
+    def _serve_requests(self) -> None:
+        """Send again what others lack. Who asks for a frame of which nothing came here shows that it was lost."""
+        for request in self.channel.serve_requests():
+            if self.inbox.expect(request.key):
+                self._open(request.key)
+
+    def _ask_for_missing(self) -> None:
+        now = self.clock()
+        for key, run in self.runs.items():
+            if now - run.waits_from_s < run.patience_s:
+                continue
+            schedule, arrived = run.program.schedule, self.inbox.frames[key]
+            for index in run.program.stages[run.stage].receives:
+                if index not in arrived:
+                    source = schedule.name_of(schedule.transfers[index].source)
+                    self.channel.ask(source, Request(key, index, self.name, self.inbox.missing_chunks(key, index)))
+                    self.totals.asked += 1
+            run.wait_from(now, 2 * run.patience_s)
 
     def _runnable(self) -> FrameRun | None:
         for key in sorted(self.runs):
@@ -188,6 +226,7 @@ class BandWorker:
         run.transmit_s += ended - computed
         self.totals.busy_s += ended - began
         run.stage += 1
+        run.wait_from(ended, PATIENCE * self.timeout_s[(run.key.session, run.key.epoch)])
         if run.is_finished:
             self._finish(run)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,9 +10,9 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from coedge_ros.execution.fragment import MANAGER_NAME, Channel, FrameKey, Outgoing
+from coedge_ros.execution.fragment import Channel, FrameKey, Outgoing, Request
 from coedge_ros.execution.inbox import Inbox
-from coedge_ros.spec.schedule import MANAGER, REPORT_HEADER, Schedule, TransferKind
+from coedge_ros.spec.schedule import MANAGER, MANAGER_NAME, REPORT_HEADER, Schedule, TransferKind
 
 _MOST_COUNTED, _MOST_ROWS = 2.0**53, 2.0**32  # what float64 counts exactly, and what the result's message can hold
 
@@ -50,6 +51,8 @@ class _Pending:
     reports: list[int]
     scatter_bytes: int = 0
     answered_s: float | None = None
+    patience_s: float = math.inf  # how long to wait from now on before what is missing is asked for
+    waits_from_s: float = 0.0
     extra: dict = field(default_factory=dict)
 
 
@@ -75,8 +78,11 @@ class FrameCoordinator:
         self.inbox = Inbox(MANAGER_NAME, max_frames, is_manager=True)
         self.pending: dict[FrameKey, _Pending] = {}
 
-    def start(self, key: FrameKey, schedule: Schedule, frame: np.ndarray) -> None:
-        """Scatter a frame `(H, W, 3)` uint8 of the model's size to the workers of a schedule."""
+    def start(self, key: FrameKey, schedule: Schedule, frame: np.ndarray, patience_s: float = math.inf) -> None:
+        """Scatter a frame `(H, W, 3)` uint8 of the model's size to the workers of a schedule.
+
+        Results that are not there after `patience_s` are asked for, again after twice as long (`ask_for_missing`).
+        """
         graph = schedule.graph
         if frame.shape != (graph.input.shape[2], graph.input.shape[3], graph.input.shape[1]):
             raise ValueError(f"frame is {frame.shape}, the plan is for {graph.input.shape}")
@@ -86,6 +92,7 @@ class FrameCoordinator:
             kind: [t.index for t in schedule.of_kind(kind)] for kind in (TransferKind.RESULT, TransferKind.REPORT)
         }
         pending = _Pending(schedule, began, of_kind[TransferKind.RESULT], of_kind[TransferKind.REPORT])
+        pending.waits_from_s, pending.patience_s = began, patience_s
         self.pending[key] = pending
         self.inbox.frames[key] = {}
         for t in schedule.of_kind(TransferKind.SCATTER):
@@ -118,6 +125,25 @@ class FrameCoordinator:
         """Frames under way for longer than `timeout_s`."""
         now = self.clock()
         return [k for k in sorted(self.pending) if now - self.pending[k].started_s > timeout_s]
+
+    def serve_requests(self) -> None:
+        """Send again the rows of frames that workers lack."""
+        self.channel.serve_requests()
+
+    def ask_for_missing(self) -> int:
+        """Ask for the results that are late, of frames that are still wanted; returns for how many."""
+        now, asked = self.clock(), 0
+        for key, pending in self.pending.items():
+            if now - pending.waits_from_s < pending.patience_s:
+                continue
+            for index in pending.results:
+                if index not in self.inbox.frames[key]:
+                    source = pending.schedule.name_of(pending.schedule.transfers[index].source)
+                    chunks = self.inbox.missing_chunks(key, index)
+                    self.channel.ask(source, Request(key, index, MANAGER_NAME, chunks))
+                    asked += 1
+            pending.waits_from_s, pending.patience_s = now, 2 * pending.patience_s
+        return asked
 
     def missing_workers(self, key: FrameKey) -> list[str]:
         """Workers whose result or report for a frame has not arrived."""

@@ -13,8 +13,6 @@ from coedge_ros.spec.schedule import Transfer
 PROTOCOL_VERSION = 1
 CODEC_RAW = 0
 
-MANAGER_NAME = "manager"
-
 
 @dataclass(frozen=True, slots=True, order=True)
 class FrameKey:
@@ -61,6 +59,16 @@ class Outgoing:
     wire: torch.Tensor  # contiguous, in wire order
 
 
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A receiver lacks a transfer, or some chunks of it (empty: all of them)."""
+
+    key: FrameKey
+    transfer: int
+    requester: str
+    chunks: tuple[int, ...] = ()
+
+
 class Channel(Protocol):
     """Carries fragments to other participants and brings those addressed to this one."""
 
@@ -70,6 +78,14 @@ class Channel(Protocol):
 
     def receive(self, timeout_s: float) -> Fragment | None:
         """Next fragment for this participant, waiting for at most `timeout_s`; None when there is none."""
+        ...
+
+    def ask(self, source: str, request: Request) -> None:
+        """Ask a sender for what is missing."""
+        ...
+
+    def serve_requests(self) -> list[Request]:
+        """Send again what others ask for; returns the requests for what this participant has not sent, or forgot."""
         ...
 
 

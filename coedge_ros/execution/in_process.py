@@ -10,27 +10,32 @@ import torch
 
 from coedge_ros.execution.band_worker import BandWorker
 from coedge_ros.execution.coordinator import Answer, FrameCoordinator
-from coedge_ros.execution.fragment import MANAGER_NAME, Fragment, FrameKey, Outgoing, to_bytes
+from coedge_ros.execution.fragment import Fragment, FrameKey, Outgoing, Request, to_bytes
 from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
+from coedge_ros.execution.sent_log import Sent, SentLog
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.rows.row_set import RowSet
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import derive_schedule
+from coedge_ros.spec.schedule import MANAGER_NAME, derive_schedule
 
 Tamper = Callable[[str, Fragment], Fragment | None]
 OnTensor = Callable[[int, int, str, "RowSet | None", torch.Tensor], None]
 
 
 class InProcessHub:
-    """Queues of fragments by receiver; `tamper(receiver, fragment)` may change or drop them (mutation tests)."""
+    """Queues of fragments by receiver; `tamper(receiver, fragment)` may change or drop them (mutation tests).
 
-    def __init__(self, tamper: Tamper | None = None):
+    With `resend_bytes` each participant keeps so much of what it sent, to send it again when it is asked to.
+    """
+
+    def __init__(self, tamper: Tamper | None = None, resend_bytes: int = 0):
         self.queues: dict[str, deque[Fragment]] = {}
-        self.tamper = tamper
+        self.requests: dict[str, deque[Request]] = {}
+        self.tamper, self.resend_bytes = tamper, resend_bytes
 
     def channel(self, name: str) -> InProcessChannel:
         """The channel of one participant."""
-        self.queues[name] = deque()
+        self.queues[name], self.requests[name] = deque(), deque()
         return InProcessChannel(self, name)
 
 
@@ -39,6 +44,7 @@ class InProcessChannel:
 
     def __init__(self, hub: InProcessHub, name: str):
         self.hub, self.name = hub, name
+        self._sent = SentLog(hub.resend_bytes)
 
     def send(self, receiver: str, item: Outgoing) -> int:
         """Put a transfer into the receiver's queue as one fragment."""
@@ -49,16 +55,36 @@ class InProcessChannel:
             start, stop, t.wire_shape, t.dtype, to_bytes(item.wire),
         )  # fmt: skip
         size = len(fragment.data)
+        self._sent.keep(item.key, t.index, Sent(receiver, fragment, size, 0.0))
+        self._put(receiver, fragment)
+        return size
+
+    def _put(self, receiver: str, fragment: Fragment) -> None:
         if self.hub.tamper:
             fragment = self.hub.tamper(receiver, fragment)
         if fragment is not None:
             self.hub.queues[receiver].append(fragment)
-        return size
 
     def receive(self, timeout_s: float) -> Fragment | None:
         """Next fragment; never waits, because nobody could send one meanwhile."""
         queue = self.hub.queues[self.name]
         return queue.popleft() if queue else None
+
+    def ask(self, source: str, request: Request) -> None:
+        """Put a request where its sender finds it."""
+        self.hub.requests[source].append(request)
+
+    def serve_requests(self) -> list[Request]:
+        """Send again what is asked for and still known."""
+        requests, unserved = self.hub.requests[self.name], []
+        while requests:
+            request = requests.popleft()
+            sent = self._sent.find(request.key, request.transfer)
+            if sent is not None and sent.receiver == request.requester:
+                self._put(sent.receiver, sent.payload)
+            else:
+                unserved.append(request)
+        return unserved
 
 
 class _Observed:

@@ -14,7 +14,7 @@ import torch
 
 from coedge_ros.errors import ProtocolError
 from coedge_ros.execution.fragment import CODEC_RAW, PROTOCOL_VERSION, FrameKey, from_bytes
-from coedge_ros.spec.schedule import MANAGER, Schedule, Transfer
+from coedge_ros.spec.schedule import Schedule, Transfer
 from coedge_ros.spec.tensors import ITEM_BYTES
 
 Arrived = dict[int, torch.Tensor]  # transfer index -> tensor in wire order
@@ -67,6 +67,20 @@ class Inbox:
         """Forget the plans of a session that are older than `epoch`."""
         for old in [e for s, e in self._schedules if s == session and e < epoch]:
             self.release(session, old)
+
+    def expect(self, key: FrameKey) -> bool:
+        """Open a frame of which nothing has come yet; False when its plan is unknown, it is over or too many are open."""
+        if (key.session, key.epoch) not in self._schedules or key in self._finished or key in self.frames:
+            return False
+        if len(self.frames) >= self.max_frames:
+            return False
+        self.frames[key] = {}
+        return True
+
+    def missing_chunks(self, key: FrameKey, transfer: int) -> tuple[int, ...]:
+        """Chunks that lack of a transfer that came in part; empty for one of which nothing came."""
+        chunks = self._chunks.get((key, transfer))
+        return () if chunks is None else tuple(i for i in range(chunks.count) if i not in chunks.data)
 
     def finish(self, key: FrameKey) -> None:
         """Forget a frame; what still comes of it is stale."""
@@ -121,8 +135,7 @@ class Inbox:
         if f.transfer >= len(schedule.transfers):
             raise ProtocolError("unknown_transfer", f"{f.transfer} of {len(schedule.transfers)}")
         transfer = schedule.transfers[f.transfer]
-        target = "manager" if transfer.target == MANAGER else schedule.plan.workers[transfer.target]
-        source = "manager" if transfer.source == MANAGER else schedule.plan.workers[transfer.source]
+        target, source = schedule.name_of(transfer.target), schedule.name_of(transfer.source)
         if target != self.name:
             raise ProtocolError("wrong_receiver", f"transfer {transfer.index} is for {target}")
         if f.source != source:

@@ -15,7 +15,7 @@ from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.graph.rules.registry import take
 from coedge_ros.rows.row_set import EMPTY, RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operator, Placement
-from coedge_ros.spec.schedule import MANAGER, Schedule, Transfer, TransferKind, Work
+from coedge_ros.spec.schedule import Schedule, Transfer, TransferKind, Work
 from coedge_ros.spec.tensors import TensorSpec
 
 Values = dict[str, torch.Tensor]
@@ -266,8 +266,7 @@ class WorkerProgram:
         return _with_empty_operands(kernel, [self.graph.tensor(o.tensor) for o in op.operands], absent), present
 
     def _send(self, transfer: Transfer) -> Send:
-        plan = self.schedule.plan
-        receiver = "manager" if transfer.target == MANAGER else plan.workers[transfer.target]
+        receiver = self.schedule.name_of(transfer.target)
         if transfer.rows is None:
             spec_axes = tuple(range(len(transfer.wire_shape)))
             name = partial_name(transfer.tensor) if transfer.kind is TransferKind.REDUCE else transfer.tensor

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import array
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 
 import rclpy
 from rclpy.node import Node
 from rclpy.publisher import Publisher
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.fragment import PROTOCOL_VERSION, Outgoing, to_bytes
-from coedge_ros.msg import Fragment
-from coedge_ros.nodes.qos import fragments_qos
+from coedge_ros.execution.fragment import PROTOCOL_VERSION, FrameKey, Outgoing, Request, to_bytes
+from coedge_ros.execution.sent_log import JUST_SENT_S, Sent, SentLog
+from coedge_ros.msg import Fragment, FragmentRequest
+from coedge_ros.nodes.qos import FRAGMENT_REQUESTS, fragments_qos
+from coedge_ros.nodes.topics import FRAGMENT_REQUESTS as REQUESTS_TOPIC
 from coedge_ros.nodes.topics import fragments_topic
 from coedge_ros.nodes.wait_set import make_inlet
 
 MAX_PEERS = 256  # names come from the network, and each takes a publisher for good
 MAX_CHUNKS = 2**16 - 1  # the field is a uint16
+MAX_REQUESTS = 64  # served at once
+_NOTHING = array.array("B")
 
 
 def data_node_name(participant: str) -> str:
@@ -52,15 +57,30 @@ class DdsChannel:
         Largest payload of one message.
     resolve : callable
         The control node's `resolve_topic_name`, so that remappings hold for the data node too.
+    resend_bytes : int
+        What was sent last is kept up to this size, to be sent again when a receiver lacks it.
     """
 
-    def __init__(self, node: Node, name: str, depth: int, chunk_bytes: int, resolve: Callable[[str], str]):
+    def __init__(
+        self,
+        node: Node,
+        name: str,
+        depth: int,
+        chunk_bytes: int,
+        resolve: Callable[[str], str],
+        resend_bytes: int = 0,
+    ):
         self.node, self.name, self.depth, self.chunk_bytes, self.resolve = node, name, depth, chunk_bytes, resolve
         self.topic = resolve(fragments_topic(name))
         self.inlet = make_inlet(node)
         self.subscription = self.inlet.subscribe(Fragment, self.topic, fragments_qos(depth))
         self._publishers: dict[str, Publisher] = {}
+        requests = resolve(REQUESTS_TOPIC)  # one topic for all: requests are rare and small
+        self._requests_out = node.create_publisher(FragmentRequest, requests, FRAGMENT_REQUESTS)
+        self._requests_in = self.inlet.subscribe(FragmentRequest, requests, FRAGMENT_REQUESTS)
+        self._sent = SentLog(resend_bytes)
         self.unsent = 0  # transfers to receivers that are not connected
+        self.resent = 0  # transfers that were sent again, whole or in part
 
     def connect(self, peer: str) -> None:
         """Make the publisher to a peer, once; it stays for the life of the process.
@@ -107,6 +127,7 @@ class DdsChannel:
             message.row_start, message.row_stop = transfer.rows.start, transfer.rows.stop
         message.shape = array.array("I", transfer.wire_shape)
         message.dtype = transfer.dtype
+        chunks = []
         for chunk in range(message.chunk_count):
             message.chunk = chunk
             data = array.array("B")
@@ -114,6 +135,10 @@ class DdsChannel:
             data.frombytes(memoryview(payload[chunk * size : (chunk + 1) * size]))
             message.data = data
             publisher.publish(message)
+            chunks.append(data)
+        message.data = _NOTHING
+        sent = Sent(receiver, (message, chunks), len(payload), time.perf_counter())
+        self._sent.keep(item.key, transfer.index, sent)
         return len(payload)
 
     def receive(self, timeout_s: float) -> Fragment | None:
@@ -123,6 +148,45 @@ class DdsChannel:
             self.inlet.wait(timeout_s)
             message = self.inlet.take(self.subscription)
         return message
+
+    def ask(self, source: str, request: Request) -> None:
+        """Ask a sender for what is missing."""
+        message = FragmentRequest()
+        message.protocol_version = PROTOCOL_VERSION
+        message.session, message.epoch, message.frame = request.key.session, request.key.epoch, request.key.frame
+        message.transfer, message.chunks = request.transfer, array.array("H", request.chunks)
+        message.requester, message.source = request.requester, source
+        self._requests_out.publish(message)
+
+    def serve_requests(self) -> list[Request]:
+        """Send again what others ask this participant for; returns the requests for what it does not have."""
+        unserved: list[Request] = []
+        for _ in range(MAX_REQUESTS):
+            message = self.inlet.take(self._requests_in)
+            if message is None:
+                break
+            if message.source != self.name or message.protocol_version != PROTOCOL_VERSION:
+                continue
+            key = FrameKey(message.session, message.epoch, message.frame)
+            sent = self._sent.find(key, message.transfer)
+            if sent is None:
+                unserved.append(Request(key, message.transfer, message.requester, tuple(message.chunks)))
+            elif sent.receiver == message.requester:
+                self._send_again(sent, message.chunks)
+        return unserved
+
+    def _send_again(self, sent: Sent, wanted: Sequence[int]) -> None:
+        now = time.perf_counter()
+        if now - sent.at_s < JUST_SENT_S:
+            return
+        sent.at_s = now
+        message, chunks = sent.payload
+        for chunk in wanted or range(len(chunks)):
+            if chunk < len(chunks):
+                message.chunk, message.data = chunk, chunks[chunk]
+                self._publishers[sent.receiver].publish(message)
+        message.data = _NOTHING
+        self.resent += 1
 
     def close(self) -> None:
         """Let go of everything, the node included."""

@@ -70,6 +70,8 @@ def worker_diagnostics(status: WorkerStatus, silent_s: float = 0.0, newly_reject
         "transmit_ms": f"{status.transmit_ms:.2f}",
         "bytes_in": status.bytes_in,
         "bytes_out": status.bytes_out,
+        "transfers_asked": status.transfers_asked,
+        "transfers_resent": status.transfers_resent,
         "power_w": f"{status.power_w:.2f}",
         "energy_j": f"{status.energy_j:.3f}",
         # Not strict: a message whose two lists differ in length is still worth showing.

@@ -16,8 +16,9 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from coedge_ros.errors import UserError
+from coedge_ros.execution.band_worker import PATIENCE
 from coedge_ros.execution.coordinator import Answer, FrameCoordinator
-from coedge_ros.execution.fragment import MANAGER_NAME, FrameKey
+from coedge_ros.execution.fragment import FrameKey
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.msg import InferenceResult
 from coedge_ros.nodes import qos, topics
@@ -30,6 +31,7 @@ from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.supervisor import IssuedPlan
 from coedge_ros.nodes.wait_set import wait_for
+from coedge_ros.spec.schedule import MANAGER_NAME
 
 
 class FrameServer:
@@ -51,7 +53,9 @@ class FrameServer:
         self._trouble = Sayer(self.log)
         self.node = make_data_node(control, MANAGER_NAME)
         resolve = control.resolve_topic_name
-        self.channel = DdsChannel(self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve)
+        self.channel = DdsChannel(
+            self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve, values["resend_bytes"]
+        )
         self.coordinator = FrameCoordinator(self.channel)
         self.book = FrameBook(values["frames_in_flight"], values["queue_frames"])
         self.commands = Commands(self.channel.inlet.wake, self.log)
@@ -117,6 +121,8 @@ class FrameServer:
                 is_busy = True
                 self._trouble.error(f"{type(error).__name__} in the data loop: {error}")
             if not is_busy:
+                self.coordinator.serve_requests()
+                self.coordinator.ask_for_missing()
                 quiet_s = time.perf_counter() - self._last_image_s
                 self.channel.inlet.wait(wait_for(bool(self.book.active), quiet_s))
 
@@ -162,7 +168,8 @@ class FrameServer:
         frame.attempts += 1
         frame.plan, frame.key = self._plan, FrameKey(self.session, self._plan.epoch, self._issued)
         self._issued += 1
-        self.coordinator.start(frame.key, self._plan.schedule, frame.pixels)
+        patience_s = PATIENCE * self.values["frame_timeout_s"]
+        self.coordinator.start(frame.key, self._plan.schedule, frame.pixels, patience_s)
 
     def _reissue_overdue(self) -> None:
         if self._plan is None:

@@ -40,4 +40,13 @@ PARAMETERS = (
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),
     Parameter("fragment_depth", 256, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
     Parameter("chunk_bytes", 262144, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
+    Parameter(
+        "resend_bytes",
+        33554432,
+        "What it sent last is kept up to this, to be sent again when a receiver lacks it.",
+        "bytes",
+        0,
+        2147483648,
+        read_only=True,
+    ),
 )

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from enum import Enum
 
-from coedge_ros.execution.fragment import MANAGER_NAME
+from coedge_ros.spec.schedule import MANAGER_NAME
 
 MAX_MEMBERS = 256  # names come from the network
 

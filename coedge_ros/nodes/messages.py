@@ -9,12 +9,12 @@ from collections import Counter
 import torch
 
 from coedge_ros.execution.coordinator import Usage
-from coedge_ros.execution.fragment import MANAGER_NAME, PROTOCOL_VERSION, to_bytes
+from coedge_ros.execution.fragment import PROTOCOL_VERSION, to_bytes
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.msg import Tensor, WorkerUsage
 from coedge_ros.nodes.topics import check_worker_name
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import MANAGER, Schedule
+from coedge_ros.spec.schedule import Schedule
 
 MOST_TIMEOUT_S = 3600.0
 
@@ -65,7 +65,7 @@ def most_messages(schedule: Schedule, chunk_bytes: int) -> tuple[str, int]:
     for transfer in schedule.transfers:
         counts[transfer.target] += max(1, -(-transfer.wire_bytes // chunk_bytes))
     target, count = counts.most_common(1)[0]
-    return (MANAGER_NAME if target == MANAGER else schedule.plan.workers[target]), count
+    return schedule.name_of(target), count
 
 
 def usage_to_message(usage: Usage, energy_j: float) -> WorkerUsage:

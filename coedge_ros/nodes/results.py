@@ -8,13 +8,13 @@ from typing import Any
 import torch
 
 from coedge_ros.execution.coordinator import Answer, Usage
-from coedge_ros.execution.fragment import MANAGER_NAME
 from coedge_ros.graph.loading import LoadedModel
 from coedge_ros.msg import ClassScore, InferenceResult
 from coedge_ros.nodes import messages
 from coedge_ros.nodes.answers import SelfCheck, best_classes
 from coedge_ros.nodes.frames import Frame
 from coedge_ros.spec.cluster import ClusterSpec, Power
+from coedge_ros.spec.schedule import MANAGER_NAME
 
 TOLERANCE = 1e-4  # of the largest magnitude of the whole model's answer, as everywhere in this package
 

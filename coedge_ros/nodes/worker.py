@@ -18,7 +18,7 @@ from rclpy.node import Node
 from coedge_ros.errors import UserError
 from coedge_ros.execution.allocator import keep_freed_memory
 from coedge_ros.execution.band_worker import BandWorker
-from coedge_ros.execution.fragment import MANAGER_NAME, PROTOCOL_VERSION
+from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.execution.program import WorkerProgram
 from coedge_ros.execution.warm_up import warm_up
 from coedge_ros.graph.lower import PartitionedModel
@@ -36,7 +36,7 @@ from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.nodes.worker_parameters import PARAMETERS
 from coedge_ros.nodes.worker_status import WorkerReport
 from coedge_ros.profiling.speed import measure_speed
-from coedge_ros.spec.schedule import derive_schedule
+from coedge_ros.spec.schedule import MANAGER_NAME, derive_schedule
 
 MAX_FRAMES = 48  # under way at once: what a manager may have in flight (16), and as many of earlier attempts twice
 
@@ -61,7 +61,9 @@ class Worker(Node):
         self.instance = random.getrandbits(63) | 1
         self.data_node = make_data_node(self, self.worker_name)
         depth, chunk = self.values["fragment_depth"], self.values["chunk_bytes"]
-        self.channel = DdsChannel(self.data_node, self.worker_name, depth, chunk, self.resolve_topic_name)
+        self.channel = DdsChannel(
+            self.data_node, self.worker_name, depth, chunk, self.resolve_topic_name, self.values["resend_bytes"]
+        )
         self.channel.connect(MANAGER_NAME)
         self.bands = BandWorker(self.worker_name, self.channel, max_frames=MAX_FRAMES, on_error=self._trouble.error)
         self.commands = Commands(self.channel.inlet.wake, self.get_logger())

@@ -62,6 +62,8 @@ class WorkerReport:
             frames_abandoned=totals.abandoned,
             bytes_in=inbox.bytes_in,
             bytes_out=totals.bytes_out,
+            transfers_asked=totals.asked,
+            transfers_resent=worker.channel.resent,
         )
         message.header.stamp = worker.get_clock().now().to_msg()
         is_active = time.perf_counter() - totals.last_finished_s < ACTIVE_S

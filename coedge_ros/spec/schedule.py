@@ -21,6 +21,7 @@ from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.tensors import TensorSpec
 
 MANAGER = -1
+MANAGER_NAME = "manager"
 REPORT_HEADER = (
     6  # macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out; then start and stop of the rows of each stage
 )
@@ -88,6 +89,10 @@ class Schedule:
     plan: PartitionPlan
     transfers: tuple[Transfer, ...]
     work: tuple[tuple[StageWork, ...], ...]
+
+    def name_of(self, participant: int) -> str:
+        """Name of a worker, or `manager`."""
+        return MANAGER_NAME if participant == MANAGER else self.plan.workers[participant]
 
     def of_kind(self, *kinds: TransferKind) -> list[Transfer]:
         """Transfers of the kinds."""

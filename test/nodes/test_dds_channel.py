@@ -8,7 +8,7 @@ import torch
 from rclpy.node import Node
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.fragment import FrameKey, Outgoing
+from coedge_ros.execution.fragment import FrameKey, Outgoing, Request
 from coedge_ros.nodes import dds_channel
 from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.rows.row_set import RowRange
@@ -23,9 +23,9 @@ def channels(ros):
     """Makes channels of participants, each with a control node that is spun and a data node that is not."""
     made = []
 
-    def make(name: str, chunk_bytes: int = 1000) -> DdsChannel:
-        control = ros.node(Node, name, namespace="coedge")
-        channel = DdsChannel(make_data_node(control, name), name, 256, chunk_bytes, control.resolve_topic_name)
+    def make(name: str, chunk_bytes: int = 1000, resend_bytes: int = 0) -> DdsChannel:
+        control, resolve = (node := ros.node(Node, name, namespace="coedge")), node.resolve_topic_name
+        channel = DdsChannel(make_data_node(control, name), name, 256, chunk_bytes, resolve, resend_bytes)
         made.append(channel)
         return channel
 
@@ -98,6 +98,52 @@ def test_chunks_are_larger_where_there_would_be_too_many_for_the_message(channel
     connect(left, right)
     left.send("right", outgoing(torch.zeros(101, dtype=torch.uint8)))
     assert [len(f.data) for f in receive(right, 4)] == [26, 26, 26, 23]
+
+
+def serve(channel: DdsChannel, until) -> list:
+    unserved = []
+    wait_until(lambda: unserved.extend(channel.serve_requests()) or until(unserved), "requests are served")
+    return unserved
+
+
+def test_chunks_that_are_asked_for_are_sent_again_and_no_others(channels, monkeypatch):
+    monkeypatch.setattr(dds_channel, "JUST_SENT_S", 0.0)
+    left, right = channels("left", 1000, 10**6), channels("right")
+    connect(left, right)
+    wire = torch.arange(1000, dtype=torch.float32)
+    left.send("right", outgoing(wire))
+    first = receive(right, 4)
+    right.ask("left", Request(KEY, 5, "right", (1, 3)))
+    serve(left, lambda _: left.resent == 1)
+    again = receive(right, 2)
+    assert [(f.chunk, bytes(f.data)) for f in again] == [(i, bytes(first[i].data)) for i in (1, 3)]
+    assert again[0].session == KEY.session and list(again[0].shape) == [1000]
+    right.ask("left", Request(KEY, 5, "right"))
+    serve(left, lambda _: left.resent == 2)
+    assert b"".join(bytes(f.data) for f in receive(right, 4)) == wire.numpy().tobytes()
+
+
+def test_what_was_never_sent_is_reported_and_a_stranger_gets_nothing(channels, monkeypatch):
+    monkeypatch.setattr(dds_channel, "JUST_SENT_S", 0.0)
+    left, right, third = channels("left", 1000, 10**6), channels("right"), channels("third")
+    connect(left, right, third)
+    left.send("right", outgoing(torch.zeros(3)))
+    receive(right, 1)
+    third.ask("left", Request(KEY, 5, "third"))
+    third.ask("left", Request(KEY, 99, "third", (7,)))
+    assert serve(left, len) == [Request(KEY, 99, "third", (7,))]
+    assert left.resent == 0 and third.receive(0.2) is None and right.receive(0.0) is None
+
+
+def test_what_has_just_been_sent_is_not_sent_again(channels, monkeypatch):
+    monkeypatch.setattr(dds_channel, "JUST_SENT_S", 60.0)
+    left, right = channels("left", 1000, 10**6), channels("right")
+    connect(left, right)
+    left.send("right", outgoing(torch.zeros(3)))
+    right.ask("left", Request(KEY, 5, "right"))
+    right.ask("left", Request(KEY, 6, "right"))
+    assert serve(left, len) == [Request(KEY, 6, "right")]
+    assert left.resent == 0
 
 
 def test_only_the_receiver_gets_it(channels):

@@ -41,9 +41,9 @@ def program(index: int) -> WorkerProgram:
 class Bench:
     """Two workers and the manager's side, and a clock that stands still."""
 
-    def __init__(self, **options):
+    def __init__(self, hub: InProcessHub | None = None, **options):
         self.now_s, self.events = 0.0, []
-        self.hub = InProcessHub()
+        self.hub = hub or InProcessHub()
         self.coordinator = FrameCoordinator(self.hub.channel("manager"), clock=self.clock)
         self.workers = {
             name: BandWorker(
