@@ -15,8 +15,8 @@ import numpy as np
 
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.intervals import IntervalGraph
-from coedge_ros.planning.stage_rows import Ends, StageRows
-from coedge_ros.planning.workload import Messages, Workload, bytes_touched
+from coedge_ros.planning.stage_rows import Ends, StageRows, scaled
+from coedge_ros.planning.workload import Messages, Workload
 from coedge_ros.spec.graph import Kind, ModelGraph, Placement
 from coedge_ros.spec.plan import reference_heights
 from coedge_ros.spec.schedule import REPORT_HEADER
@@ -37,9 +37,8 @@ class Batch:
 class Stages:
     """What follows from a model's cuts alone: which operator runs in which stage, and what is alive after it."""
 
-    def __init__(self, graph: ModelGraph, cuts: tuple[int, ...], rows: Sequence[StageRows | None] = ()):
-        self.cuts = cuts
-        self.rows = tuple(rows) or (None,) * (len(cuts) + 1)
+    def __init__(self, graph: ModelGraph, cuts: tuple[int, ...], rows: Sequence[StageRows]):
+        self.cuts, self.rows = cuts, tuple(rows)
         self.heights = reference_heights(graph, cuts)
         self.count = len(cuts) + 1
         trunk = graph.trunk_length
@@ -89,7 +88,7 @@ class _Run:
         shape = (self.size, self.stages.count + 1, self.n)
         self.macs, self.seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
         self.active, self.has_rows = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
-        self.weights, self.touched = np.zeros(shape[::2]), np.zeros(shape[::2])
+        self.weights, self.touched = np.zeros(shape[::2], dtype=np.int64), np.zeros(shape[::2], dtype=np.int64)
         self.counts_memory = with_memory or bool(np.isfinite(self.devices.memory_bytes).any())
         self.computed: dict[str, Rows] = {}
         self.needed: list[dict[str, Rows]] = [{} for _ in range(self.stages.count + 1)]
@@ -118,7 +117,7 @@ class _Run:
             self.active,
             tuple(Messages(*key, *self.messages[key]) for key in sorted(self.messages)),
             np.diff(frame, axis=1),
-            (self.weights + self.touched).astype(np.int64),
+            self.weights + self.touched,
         )
         return Batch(load, self.exact)
 
@@ -140,11 +139,10 @@ class _Run:
             for name in graph.outputs:
                 if graph.operator(name).placement is not Placement.SHARDED:
                     self._need_whole(name, self.is_head, stage)
-        rows = self.stages.rows[stage] if stage < self.stages.count else None
-        by_rows = rows is not None and self._looked_up(rows, stage)
+        by_rows = stage < self.stages.count and self._looked_up(self.stages.rows[stage], stage)
         for i in reversed(self.stages.members[stage]):
             op = graph.operators[i]
-            if by_rows and (op.kind is Kind.REDUCE or op.placement is Placement.SHARDED and op.output.height):
+            if by_rows and (op.kind is Kind.REDUCE or (op.placement is Placement.SHARDED and op.output.height)):
                 continue
             if op.kind is Kind.REDUCE:
                 source = op.operands[0].tensor
@@ -158,12 +156,10 @@ class _Run:
     def _looked_up(self, rows: StageRows, stage: int) -> bool:
         """Demand of a stage from its tables; False where they do not hold for some plan."""
         bounds = self.boundaries[stage]
+        if not (rows.holds and rows.describes(bounds)):
+            return False
         first, last = bounds[:, :-1], bounds[:, 1:]
         works = first < last
-        for height in rows.other_heights:
-            scaled_bounds = scaled(bounds, rows.height, height)
-            if ((scaled_bounds[:, :-1] < scaled_bounds[:, 1:]) != works).any():
-                return False
 
         def between(ends: Ends) -> tuple[np.ndarray, np.ndarray]:
             return ends[0][first], ends[1][last]
@@ -178,13 +174,17 @@ class _Run:
             self._need_whole(name, works, stage)
         self.active[:, stage] |= works
         self.has_rows[:, stage] |= works
-        if self.devices.times.tables or self.counts_memory:
-            for i, ends in zip(rows.operators, rows.rows, strict=True):
-                lo, hi = between(ends)
-                self._work(i, stage, np.where(works, hi - lo, 0))
-        else:
-            lo, hi = between(rows.macs)
-            self.macs[:, stage] += np.where(works, hi - lo, 0)
+        lo, hi = between(rows.macs)
+        self.macs[:, stage] += np.where(works, hi - lo, 0)
+        if self.counts_memory or self.devices.times.tables:
+            starts, stops = rows.rows_of_all
+            counts = np.where(works, stops[:, last] - starts[:, first], 0)  # (operators, B, N)
+            self.devices.times.add_measured(rows.operators, counts, self.seconds[:, stage])
+        if self.counts_memory:
+            self.weights += rows.weight_bytes * works
+            members = np.array(rows.operators)[:, None, None]
+            touched = counts * self.intervals.bytes_touched[members] // self.intervals.heights[members]
+            self.touched = np.maximum(self.touched, touched.max(axis=0))
         return True
 
     def _demand_rows(self, i: int, stage: int, here: dict, needed: dict) -> None:
@@ -242,9 +242,10 @@ class _Run:
         if op.macs or self.devices.times.tables:
             self.devices.times.add(i, count, self.macs[:, stage], self.seconds[:, stage])
         if self.counts_memory:
-            fraction = count / op.output.height if op.output.height else count > 0
+            units = count if op.output.height else count > 0
             self.weights += op.weight_bytes * (count > 0)
-            self.touched = np.maximum(self.touched, (fraction * bytes_touched(self.graph, i)).astype(np.int64))
+            touched = units * self.intervals.bytes_touched[i] // self.intervals.heights[i]
+            self.touched = np.maximum(self.touched, touched)
 
     def _reductions_computed(self) -> None:
         """The partial result of every worker that owns rows."""
@@ -337,11 +338,6 @@ class _Run:
         size, count = self.messages[self.stages.count, self.stages.count + 1]
         size[:, : self.n, self.n] += taking_part * (8 * (REPORT_HEADER + 2 * self.stages.count))
         count[:, : self.n, self.n] += taking_part
-
-
-def scaled(bounds: np.ndarray, reference: int, height: int) -> np.ndarray:
-    """`rows.split.scale_boundaries` for many plans."""
-    return bounds if reference == height else (2 * bounds * height + reference) // (2 * reference)
 
 
 def normalised(lo: np.ndarray, hi: np.ndarray, height: int) -> Rows:

@@ -17,6 +17,11 @@ from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 TIGHTENINGS = 3
 
 
+def coedge_plan(request: PlanRequest) -> PartitionPlan:
+    """The plan of `plan_coedge`."""
+    return plan_coedge(request).plan
+
+
 def plan_coedge(request: PlanRequest) -> PlanOutcome:
     """Least energy within the deadline by P2 and Algorithm 1; least latency for the other objectives.
 

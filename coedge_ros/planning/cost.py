@@ -50,20 +50,31 @@ def cost_of(load: Workload, devices: Devices) -> Cost:
     idle = takes_part * (devices.idle_w * waiting + host_idle * times.latency_s[:, None])
     manager = devices.manager_transmit_w * times.radio_s[:, n]
     total = energy.sum(axis=1) + manager
-    with np.errstate(invalid="ignore"):
-        duty = times.busy_s / (devices.duty_cap * times.latency_s[:, None])
-        ratios = (
-            load.memory_bytes / devices.memory_bytes,
-            energy / devices.energy_cap_j,
-            np.where(takes_part, duty, 0.0),
-        )
-    unreachable = sum(
-        ((group.count > 0) & (devices.s_per_byte >= UNREACHABLE_S_PER_BYTE)).sum(axis=(1, 2)) for group in load.messages
-    )
-    excess = unreachable + sum(np.maximum(np.nan_to_num(r, nan=0.0) - 1.0 - TOLERANCE, 0.0).sum(axis=1) for r in ratios)
+    excess = _excess(load, devices, times, energy, takes_part)
     return Cost(
         times.latency_s, times.period_s(devices), total, total + idle.sum(axis=1), energy, idle, excess, load, times
     )
+
+
+def _excess(
+    load: Workload, devices: Devices, times: Timeline, energy: np.ndarray, takes_part: np.ndarray
+) -> np.ndarray:
+    """`Cost.excess`; most clusters have no limits, and planners evaluate thousands of plans."""
+    excess = np.zeros(load.batch)
+    if devices.lacks_links:
+        missing = devices.s_per_byte >= UNREACHABLE_S_PER_BYTE
+        excess = excess + sum(((group.count > 0) & missing).sum(axis=(1, 2)) for group in load.messages)
+    if devices.has_limits:
+        with np.errstate(invalid="ignore"):
+            duty = times.busy_s / (devices.duty_cap * times.latency_s[:, None])
+            ratios = (
+                load.memory_bytes / devices.memory_bytes,
+                energy / devices.energy_cap_j,
+                np.where(takes_part, duty, 0.0),
+            )
+        over = (np.maximum(np.nan_to_num(r, nan=0.0) - 1.0 - TOLERANCE, 0.0).sum(axis=1) for r in ratios)
+        excess = excess + sum(over)
+    return excess
 
 
 def evaluate(plan: PartitionPlan, devices: Devices) -> Prediction:

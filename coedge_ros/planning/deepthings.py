@@ -17,8 +17,8 @@ ASSUMPTIONS = (
 )
 
 
-def plan_deepthings(request: PlanRequest) -> PlanOutcome:
-    """The first layers in bands on all workers, the rest on one, with the best depth and the best one."""
+def deepthings_plans(request: PlanRequest) -> list[PartitionPlan]:
+    """The first layers in bands on all workers, the rest on one, for every depth and the devices that may gather."""
     devices = request.devices
     speeds = devices.speed.tolist()
     manager_host = request.profile.cluster.manager_host
@@ -34,6 +34,11 @@ def plan_deepthings(request: PlanRequest) -> PlanOutcome:
         cuts = request.tables.forced_cuts
         whole = [speeds] * len(reference_heights(request.graph, cuts))
         plans.append(plan_from_shares(request.graph, devices.names, whole, cuts, devices.names[gateway]))
-    plan, predicted = request.best_of(plans)
+    return plans
+
+
+def plan_deepthings(request: PlanRequest) -> PlanOutcome:
+    """The best depth and the best device to gather."""
+    plan, predicted = request.best_of(deepthings_plans(request))
     why = "The first layers run in bands without exchange, the rest on one worker."
     return request.answer("deepthings", plan, predicted, why, proven=False, notes=ASSUMPTIONS)

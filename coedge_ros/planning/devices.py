@@ -73,7 +73,7 @@ class Devices:
     def only(self, workers: np.ndarray) -> Devices:
         """These workers (ascending indices) in the same cluster; what was measured stays as it was measured."""
         part = copy.copy(self)
-        for name in ("shares_cores", "factor_when_measured"):
+        for name in ("shares_cores", "factor_when_measured", "has_limits", "lacks_links"):
             part.__dict__.pop(name, None)
         part.__dict__["factor_when_measured"] = self.factor_when_measured[workers]
         part.names = tuple(self.names[i] for i in workers)
@@ -91,6 +91,17 @@ class Devices:
     def shares_cores(self) -> bool:
         """Whether any host has fewer cores than its workers have threads."""
         return bool((self.same_host @ self.threads > self.cores).any())
+
+    @cached_property
+    def has_limits(self) -> bool:
+        """Whether any worker's memory, energy or computing time is limited."""
+        limited = np.isfinite(self.memory_bytes) | np.isfinite(self.energy_cap_j) | (self.duty_cap < 1.0)
+        return bool(limited.any())
+
+    @cached_property
+    def lacks_links(self) -> bool:
+        """Whether any two participants have no link."""
+        return bool((self.s_per_byte >= UNREACHABLE_S_PER_BYTE).any())
 
     @cached_property
     def factor_when_measured(self) -> np.ndarray:

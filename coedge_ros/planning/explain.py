@@ -5,12 +5,12 @@ Against single workers, against other planners, and for workers without rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from coedge_ros.planning.request import PlanRequest
-from coedge_ros.spec.outcome import PlanOutcome, Prediction
+from coedge_ros.spec.outcome import Prediction
 from coedge_ros.spec.plan import PartitionPlan
 
 TRIED_SHARE = 0.1
@@ -63,7 +63,7 @@ def why_these_rows(
     return text
 
 
-def why_no_rows(request: PlanRequest, plan: PartitionPlan) -> list[str]:
+def why_no_rows(request: PlanRequest, plan: PartitionPlan, now: Prediction) -> list[str]:
     """For the first few workers without rows: what giving them a tenth of them, in every stage, would cost."""
     devices, evaluator = request.devices, request.evaluator
     idle = [i for i, name in enumerate(plan.workers) if name not in working(plan)]
@@ -72,9 +72,7 @@ def why_no_rows(request: PlanRequest, plan: PartitionPlan) -> list[str]:
         return []
     boundaries = [np.array([_with_share(bounds, i) for i in idle]) for bounds in plan.boundaries]
     heads = np.full(len(idle), plan.workers.index(plan.head))
-    plans = [evaluator.plan(plan.cuts, [b[k] for b in boundaries], int(heads[k])) for k in range(len(idle))]
-    figures = evaluator.figures_of(plans)
-    now = evaluator.predict(plan)
+    figures = evaluator.figures(plan.cuts, boundaries, heads)
     notes = []
     for k, i in enumerate(idle):
         latency, energy = figures.latency_s[k], figures.energy_j[k]
@@ -100,12 +98,18 @@ def _with_share(bounds: Sequence[int], worker: int) -> np.ndarray:
     return np.round(total / total[-1] * bounds[-1]).astype(np.int64)
 
 
-def runner_up(request: PlanRequest, chosen: float, others: Sequence[PlanOutcome]) -> str:
-    """The best of the other planners and what it costs more."""
-    ranked = sorted((o for o in others if o.predicted is not None), key=lambda o: request.rank(o.predicted))
-    if not ranked:
-        return ""
-    best = ranked[0]
-    value = request.value(best.predicted)
-    more = f", {value / chosen - 1:+.1%} in the objective" if chosen > 0 and best.is_feasible else ""
-    return f"Runner-up: {best.planner} with {figures_text(request, best.predicted)} ({best.status}{more})."
+def runner_up(
+    request: PlanRequest, plan: PartitionPlan, predicted: Prediction, others: Mapping[str, PartitionPlan]
+) -> str:
+    """The best of the other planners' plans and what it costs more."""
+    evaluator = request.evaluator
+    scores = dict(zip(others, request.scores(evaluator.figures_of(list(others.values()))), strict=True))
+    name = min(scores, key=scores.__getitem__)
+    if others[name] == plan:
+        same = [other for other, score in scores.items() if score == scores[name]]
+        return f"The planner{'s' * (len(same) > 1)} {', '.join(same)} would choose no worse: the search found nothing better."
+    best = evaluator.predict(others[name])
+    outcome = request.answer(name, others[name], best, "", proven=False)
+    chosen, value = request.value(predicted), request.value(best)
+    more = f", {value / chosen - 1:+.1%} in the objective" if chosen > 0 and outcome.is_feasible else ""
+    return f"Runner-up: {name} with {figures_text(request, best)} ({outcome.status}{more})."

@@ -14,14 +14,14 @@ from dataclasses import replace
 
 import numpy as np
 
-from coedge_ros.planning.coedge import plan_coedge
+from coedge_ros.planning.coedge import coedge_plan
 from coedge_ros.planning.cut_search import CutSearch
-from coedge_ros.planning.deepthings import plan_deepthings
+from coedge_ros.planning.deepthings import deepthings_plans
 from coedge_ros.planning.evaluator import MANY
 from coedge_ros.planning.explain import runner_up, why_no_rows, why_these_rows, working
-from coedge_ros.planning.local import plan_local
-from coedge_ros.planning.modnn import plan_modnn
-from coedge_ros.planning.musical_chair import plan_musical_chair
+from coedge_ros.planning.local import single_workers
+from coedge_ros.planning.modnn import modnn_plan
+from coedge_ros.planning.musical_chair import musical_chair_plans
 from coedge_ros.planning.patterns import patterns_for, worker_counts
 from coedge_ros.planning.refine import NO_GAIN, Refiner
 from coedge_ros.planning.request import PlanRequest
@@ -32,18 +32,31 @@ from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 STARTS = 2  # plans that are improved
 BUDGET = 24_000  # stages of plans that the step-by-step search may evaluate
 PART = 16  # workers that are searched over when there are more than MANY
-BASELINES = (plan_local, plan_modnn, plan_musical_chair, plan_deepthings, plan_coedge)
+Candidates = dict[str, list[PartitionPlan]]  # by planner
 
 
 def plan_fused(request: PlanRequest) -> PlanOutcome:
     """The best plan of the search, never worse than those of the other planners under the cost model."""
-    others = [planner(request) for planner in BASELINES]
-    given = [outcome.plan for outcome in others]
-    plan, split = (search_part if request.devices.count > MANY else search)(request, given)
+    others = _best_of_others(request)
+    plan, split = (search_part if request.devices.count > MANY else search)(request, list(others.values()))
     predicted = request.evaluator.predict(plan)
-    why = why_these_rows(request, plan, predicted, given[0], split)
-    notes = [runner_up(request, request.value(predicted), others), *why_no_rows(request, plan)]
+    why = why_these_rows(request, plan, predicted, others["local"], split)
+    notes = [runner_up(request, plan, predicted, others), *why_no_rows(request, plan, predicted)]
     return request.answer("fused", plan, predicted, why, proven=False, notes=[note for note in notes if note])
+
+
+def _best_of_others(request: PlanRequest) -> dict[str, PartitionPlan]:
+    """The other planners' plans, all evaluated together, without their predictions and explanations."""
+    candidates: Candidates = {
+        "local": single_workers(request),
+        "modnn": [modnn_plan(request)],
+        "musical_chair": musical_chair_plans(request),
+        "deepthings": deepthings_plans(request),
+        "coedge": [coedge_plan(request)],
+    }
+    plans = list(dict.fromkeys(plan for group in candidates.values() for plan in group))
+    scores = dict(zip(plans, request.scores(request.evaluator.figures_of(plans)), strict=True))
+    return {name: min(group, key=scores.__getitem__) for name, group in candidates.items()}
 
 
 def search(

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coedge_ros.planning.workload import bytes_touched
 from coedge_ros.rows.access import RowAccess, Same, Several, Shift, Table, Transposed, Window
 from coedge_ros.rows.row_set import RowRange
 from coedge_ros.spec.graph import Kind, ModelGraph, Placement
@@ -39,11 +40,15 @@ class IntervalGraph:
     is_exact : bool
         False when some operator reads a set of rows that is no interval (circular padding, flips): plans of such a
         model are evaluated from their schedules.
+    bytes_touched, heights : ndarray
+        Per operator: bytes that the whole of it reads and writes, and rows of its result (1 where it has none).
     """
 
     def __init__(self, graph: ModelGraph):
         self.is_exact = True
         self.readings: list[list[Reading | None]] = []
+        self.bytes_touched = np.array([bytes_touched(graph, i) for i in range(len(graph.operators))])
+        self.heights = np.array([op.output.height or 1 for op in graph.operators])
         for op in graph.operators:
             row: list[Reading | None] = []
             for operand in op.operands:

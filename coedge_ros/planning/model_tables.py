@@ -25,7 +25,7 @@ class ModelTables:
         self.layer_cuts = layer_cuts(graph)
         self.stage_ends = stage_ends(graph)
         self._usual_starts, self._usual_ends = {-1, *self.stage_ends}, {*self.stage_ends, graph.trunk_length - 1}
-        self._rows: dict[tuple[int, int], StageRows | None] = {}
+        self._rows: dict[tuple[int, int], StageRows] = {}
         self._stages: dict[tuple[int, ...], Stages] = {}
         self._layer_costs: dict[tuple[int, ...], LayerCosts] = {}
 
@@ -46,8 +46,8 @@ class ModelTables:
             self._stages[cuts] = Stages(self.graph, cuts, rows)
         return self._stages[cuts]
 
-    def stage_rows(self, start: int, end: int) -> StageRows | None:
-        """Rows of the stage of operators `(start, end]`; None where tables do not describe them."""
+    def stage_rows(self, start: int, end: int) -> StageRows:
+        """Rows of the stage of operators `(start, end]`; start -1 is the frame."""
         if (start, end) not in self._rows:
             if len(self._rows) > 2048:
                 self._rows.clear()

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.spec.outcome import PlanOutcome
-from coedge_ros.spec.plan import plan_from_shares
+from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 
 ASSUMPTIONS = ("shares follow speeds, all workers take part", "halo rows travel directly, not through one device")
 
 
-def plan_modnn(request: PlanRequest) -> PlanOutcome:
+def modnn_plan(request: PlanRequest) -> PartitionPlan:
     """Shares in proportion to speed, one layer a stage."""
     devices = request.devices
     fastest = devices.names[int(devices.speed.argmax())]
     cuts = request.tables.layer_cuts
-    plan = plan_from_shares(request.graph, devices.names, devices.speed.tolist(), cuts, head=fastest)
+    return plan_from_shares(request.graph, devices.names, devices.speed.tolist(), cuts, head=fastest)
+
+
+def plan_modnn(request: PlanRequest) -> PlanOutcome:
+    """The one plan that MoDNN makes, evaluated."""
+    plan = modnn_plan(request)
     why = "Rows in proportion to speed, one layer a stage."
     return request.answer("modnn", plan, request.evaluator.predict(plan), why, proven=False, notes=ASSUMPTIONS)

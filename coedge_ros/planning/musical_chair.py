@@ -12,7 +12,7 @@ import numpy as np
 from coedge_ros.planning.patterns import worker_counts
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.spec.outcome import PlanOutcome
-from coedge_ros.spec.plan import plan_from_shares
+from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 
 ASSUMPTIONS = (
     "equal shares: blind to unequal speeds",
@@ -20,8 +20,8 @@ ASSUMPTIONS = (
 )
 
 
-def plan_musical_chair(request: PlanRequest) -> PlanOutcome:
-    """Equal shares on the fastest m workers, one layer a stage, with the best m."""
+def musical_chair_plans(request: PlanRequest) -> list[PartitionPlan]:
+    """Equal shares on the fastest m workers, one layer a stage, for every m."""
     devices, cuts = request.devices, request.tables.layer_cuts
     by_speed = np.argsort(-devices.speed, kind="stable")
     plans = [request.single_worker(devices.names[by_speed[0]])]
@@ -30,6 +30,11 @@ def plan_musical_chair(request: PlanRequest) -> PlanOutcome:
         shares[by_speed[:m]] = 1.0
         head = devices.names[by_speed[0]]
         plans.append(plan_from_shares(request.graph, devices.names, shares.tolist(), cuts, head=head))
-    plan, predicted = request.best_of(plans)
+    return plans
+
+
+def plan_musical_chair(request: PlanRequest) -> PlanOutcome:
+    """The best number of workers."""
+    plan, predicted = request.best_of(musical_chair_plans(request))
     why = "The same rows for each of the workers that take part, one layer a stage."
     return request.answer("musical_chair", plan, predicted, why, proven=False, notes=ASSUMPTIONS)

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from coedge_ros.planning.batch import Rows, normalised, scaled
+from coedge_ros.planning.batch import Rows, normalised
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.model_tables import ModelTables
+from coedge_ros.planning.stage_rows import StageRows, scaled
 from coedge_ros.rows.split import split_by_shares
 from coedge_ros.spec.graph import Kind, Placement
 
@@ -46,7 +47,7 @@ class StageCosts:
         self.tables, self.devices, self.patterns = tables, devices, patterns
         self.graph = tables.graph
         self.ends = (*tables.stage_ends, self.graph.trunk_length - 1)
-        self._references = self._heights()
+        self._bands: dict[int, tuple[int, np.ndarray]] = {}
         self._owned: dict[tuple[int, int], Rows] = {}
         self._contention = devices.contention(patterns > 0)
         self._is_split = (patterns > 0).sum(axis=1) > 1
@@ -55,16 +56,6 @@ class StageCosts:
         for end in range(len(self.ends)):
             self._stages_that_end(end)
         self.head = self._head()
-
-    def _heights(self) -> list[int]:
-        """Reference height of a stage that ends at each end: of the last tensor with rows up to there."""
-        heights = []
-        for end in self.ends:
-            i = end
-            while i > 0 and not self.graph.operators[i].output.height:
-                i -= 1
-            heights.append(self.graph.operators[i].output.height or self.graph.input.height)
-        return heights
 
     def _links(self) -> None:
         """Mean link into each worker from the others of each pattern, shape (K, N)."""
@@ -78,81 +69,64 @@ class StageCosts:
         self._in_joules = crossing.sum(axis=1) * self.devices.transmit_w
         self._in_joules = self._in_joules + (crossing * self.devices.transmit_w[None, :, None]).sum(axis=1)
 
+    def bands(self, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Begin and end of each worker's rows under each pattern, in a stage with that end, shape (K, N)."""
+        if end not in self._bands:
+            height = self.tables.stage_rows(-1, self.ends[end]).height
+            bounds = np.array([split_by_shares(height, list(shares)) for shares in self.patterns])
+            self._bands[end] = height, bounds
+        bounds = self._bands[end][1]
+        return bounds[:, :-1], bounds[:, 1:]
+
     def owned(self, end: int, height: int) -> Rows:
         """Rows that each pattern gives each worker of a tensor of that height, in a stage with that end."""
         key = end, height
         if key not in self._owned:
-            reference = self._references[end]
-            if (end, 0) not in self._owned:
-                bounds = np.array([split_by_shares(reference, list(shares)) for shares in self.patterns])
-                self._owned[end, 0] = bounds, bounds
-            bounds = scaled(self._owned[end, 0][0], reference, height)
+            self.bands(end)
+            reference, bounds = self._bands[end]
+            bounds = scaled(bounds, reference, height)
             self._owned[key] = normalised(bounds[:, :-1], bounds[:, 1:], height)
         return self._owned[key]
 
     def _stages_that_end(self, end: int) -> None:
-        graph, last = self.graph, self.ends[end]
-        starts = {cut: index for index, cut in enumerate(self.ends[:end])}
-        forced = set(self.tables.forced_cuts)
-        shape = self.patterns.shape
-        macs, seconds = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-        plain = 0
-        want: dict[str, Rows] = {}
-        partials = 0  # bytes of combined results that every worker must receive from every other
-        for i in range(last, -1, -1):
-            op = graph.operators[i]
-            if i != last and i in starts:
-                self._keep(starts[i], end, macs, seconds, want, partials)
-                if i in forced:
-                    return
-                overlap = (macs[self._is_split].sum(axis=1) / max(plain, 1)).min() if self._is_split.any() else 1.0
+        last = self.ends[end]
+        first = max((cut for cut in self.tables.forced_cuts if cut < last), default=-1)
+        for start in range(end - 1, -2, -1):
+            begin = self.ends[start] if start >= 0 else -1
+            if begin < first:
+                return
+            rows = self.tables.stage_rows(begin, last)
+            macs, seconds = self._work(rows, end)
+            self._keep(start, end, rows, macs, seconds)
+            if self._is_split.any() and start > 0:
+                overlap = macs[self._is_split].sum(axis=1).min() / max(rows.plain_macs, 1)
                 if overlap > MOST_OVERLAP:
-                    return
-            if op.kind is Kind.REDUCE:
-                source = op.operands[0].tensor
-                self._add(want, source, self.owned(end, graph.tensor(source).height))
-                continue
-            if op.placement is not Placement.SHARDED or op.output.row_axis is None:
-                count = (self.patterns > 0).astype(np.int64)
-                if op.macs or self.devices.times.tables:
-                    self.devices.times.add(i, count, macs, seconds)
-                partials += sum(
-                    graph.operator(o.tensor).partial.total_bytes
-                    for o in op.operands
-                    if o.tensor != graph.input.name and graph.operator(o.tensor).kind is Kind.REDUCE
-                )
-                continue
-            rows = want.pop(op.name, None)
-            if any(user > last for user in graph.consumers[op.name]) or op.name in graph.outputs:
-                owned = self.owned(end, op.output.height)
-                rows = owned if rows is None else _union(rows, owned)
-            if rows is None:
-                continue
-            plain += op.macs
-            count = np.maximum(rows[1] - rows[0], 0)
-            if op.macs or self.devices.times.tables:
-                self.devices.times.add(i, count, macs, seconds)
-            for operand, reading in zip(op.operands, self.tables.intervals.readings[i], strict=True):
-                if reading is None:
-                    continue
-                wanted = rows
-                if not reading.is_same:
-                    wanted = reading.start[rows[0]], reading.stop[rows[1]]
-                    if reading.may_vanish:
-                        wanted = normalised(*wanted, graph.tensor(operand.tensor).height)
-                self._add(want, operand.tensor, wanted)
-        self._keep(-1, end, macs, seconds, want, partials)
+                    return  # longer ones compute more still
 
-    def _add(self, want: dict[str, Rows], name: str, rows: Rows) -> None:
-        want[name] = _union(want[name], rows) if name in want else rows
-
-    def _keep(self, start: int, end: int, macs, seconds, want: dict[str, Rows], partials: int) -> None:
+    def _work(self, rows: StageRows, end: int) -> tuple[np.ndarray, np.ndarray]:
+        """Work and measured extra time of a stage under each pattern, shape (K, N)."""
         devices, works = self.devices, self.patterns > 0
+        begin, stop = self.bands(end)
+        macs = np.where(begin < stop, rows.macs[1][stop] - rows.macs[0][begin], 0)
+        seconds = np.zeros(macs.shape)
+        if devices.times.tables and rows.operators:
+            starts, stops = rows.rows_of_all
+            counts = np.where(begin < stop, np.maximum(stops[:, stop] - starts[:, begin], 0), 0)
+            devices.times.add_measured(rows.operators, counts, seconds)
+        for i in rows.without_rows:
+            if self.graph.operators[i].macs or devices.times.tables:
+                devices.times.add(i, works.astype(np.int64), macs, seconds)
+        return macs, seconds
+
+    def _keep(self, start: int, end: int, rows: StageRows, macs: np.ndarray, seconds: np.ndarray) -> None:
+        devices, works = self.devices, self.patterns > 0
+        want = self._read(rows, end)
         compute = devices.times.total(macs, seconds) * self._contention + devices.stage_s * works
         joules = compute @ devices.compute_w
         if start < 0:
-            size = sum(np.maximum(hi - lo, 0) * self.graph.tensor(name).row_bytes for name, (lo, hi) in want.items())
-            size = size if len(want) else np.zeros(works.shape)
+            size = np.zeros(works.shape)
+            for name, (lo, hi) in want.items():
+                size += np.maximum(hi - lo, 0) * self.graph.tensor(name).row_bytes
             m, n = devices.manager, devices.count
             duration = size * devices.s_per_byte[m, :n]
             arrive = np.where(works, np.cumsum(duration, axis=1) + devices.alpha_s[m, :n], 0.0)
@@ -169,6 +143,7 @@ class StageCosts:
             shared = np.minimum(hi, have_hi[:, None]) - np.maximum(lo, have_lo[:, None])
             missing = missing + (np.maximum(hi - lo, 0) - np.maximum(shared, 0)) * tensor.row_bytes
         missing = missing + np.zeros((len(self.patterns), *works.shape))
+        partials = self._partial_bytes(rows)
         if partials:
             senders = works.sum(axis=1)[:, None, None] - works[:, None, :]
             missing = missing + partials * senders * works
@@ -181,6 +156,24 @@ class StageCosts:
         total = np.where(works, wait + compute + per_message, 0.0).max(axis=2)
         sent = (missing * self._in_joules[:, None, :]).sum(axis=2)
         self.stages[start, end] = StageCost(total, joules + sent + per_message @ devices.compute_w)
+
+    def _read(self, rows: StageRows, end: int) -> dict[str, Rows]:
+        """Rows of earlier tensors that each worker reads under each pattern, arrays (K, N)."""
+        begin, stop = self.bands(end)
+        works = begin < stop
+        return {
+            name: (
+                np.where(works, ends[0][begin], self.graph.tensor(name).height + 1),
+                np.where(works, ends[1][stop], 0),
+            )
+            for name, ends in rows.needed.items()
+        }
+
+    def _partial_bytes(self, rows: StageRows) -> int:
+        """Bytes of combined results that every worker must receive from every other."""
+        operands = [operand.tensor for i in rows.without_rows for operand in self.graph.operators[i].operands]
+        made = [self.graph.operator(name) for name in operands if name != self.graph.input.name]
+        return sum(op.partial.total_bytes for op in made if op.kind is Kind.REDUCE)
 
     def _head(self) -> StageCost:
         graph, devices = self.graph, self.devices
@@ -224,7 +217,3 @@ class StageCosts:
         joules = joules + head_macs / devices.speed * devices.compute_w
         to_manager = rate[:n, m] * crosses[:n, m] * (devices.transmit_w + devices.manager_transmit_w)
         return StageCost(seconds, joules + whole_result * to_manager + (result @ to_manager)[:, None])
-
-
-def _union(a: Rows, b: Rows) -> Rows:
-    return (np.minimum(a[0], b[0]), np.maximum(a[1], b[1])) if a is not b else a

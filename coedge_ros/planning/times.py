@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -53,6 +54,15 @@ class OperatorTimes:
                 seconds[..., worker] += table[np.minimum(rows[..., worker], len(table) - 1)]
                 seconds[..., worker] -= work[..., worker] / self.speed[worker]
         return work
+
+    def add_measured(self, operators: Sequence[int], rows: np.ndarray, seconds: np.ndarray) -> None:
+        """The second part of `add` for many operators at once: `rows` has the shape (operators, ..., N)."""
+        for worker, tables in self.tables.items():
+            for k, i in enumerate(operators):
+                if i in tables:
+                    op, count = self.graph.operators[i], rows[k, ..., worker]
+                    seconds[..., worker] += tables[i][np.minimum(count, len(tables[i]) - 1)]
+                    seconds[..., worker] -= (op.macs // op.output.height) * count / self.speed[worker]
 
     def total(self, macs: np.ndarray, seconds: np.ndarray) -> np.ndarray:
         """Seconds of everything that was added."""

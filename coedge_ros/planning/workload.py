@@ -108,8 +108,10 @@ def _memory(schedule: Schedule, place: list[int], workers: int) -> np.ndarray:
         for work in (work for stage in per_stage for work in stage.computes):
             op = graph.operators[work.operator]
             weights += op.weight_bytes
-            fraction = len(work.rows) / op.output.height if op.output.height and work.rows else 1.0
-            largest = max(largest, int(fraction * bytes_touched(graph, work.operator)))
+            touched = bytes_touched(graph, work.operator)
+            if op.output.height and work.rows:
+                touched = len(work.rows) * touched // op.output.height
+            largest = max(largest, touched)
         memory[0, place[w]] = weights + largest
     return memory
 

@@ -36,7 +36,8 @@ def random_plan(rng, graph, names, vary=None):
 def fast_load(graph, devices, plan):
     rows = [np.array([bounds]) for bounds in plan.boundaries]
     heads = np.array([devices.names.index(plan.head)])
-    return batch_of(devices, tables_of(graph).intervals, tables_of(graph).stages(plan.cuts), rows, heads)
+    tables = tables_of(graph)
+    return batch_of(devices, tables.intervals, tables.stages(plan.cuts), rows, heads, with_memory=True)
 
 
 def as_dict(load):
@@ -57,6 +58,7 @@ def test_the_fast_workload_is_that_of_the_schedule(name):
             compared += 1
             assert np.array_equal(batch.load.macs, slow.macs)
             assert np.array_equal(batch.load.active, slow.active)
+            assert np.array_equal(batch.load.memory_bytes, slow.memory_bytes)
             assert as_dict(batch.load) == as_dict(slow)
             assert cost_of(batch.load, devices).latency_s == pytest.approx(cost_of(slow, devices).latency_s, rel=1e-12)
     assert compared > 25
