@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from coedge_ros.planning.batch import batch_of
+from coedge_ros.planning.batch import Batch, batch_of
 from coedge_ros.planning.cost import Cost, cost_of, prediction_of
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.model_tables import tables_of
-from coedge_ros.planning.workload import workload_of
+from coedge_ros.planning.workload import together, workload_of
 from coedge_ros.spec.outcome import Prediction
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.schedule import derive_schedule
 
+TOGETHER = 192  # plans with different cuts whose times are followed together
 MANY = 12  # workers from which those without rows are left out of an evaluation
 
 
@@ -29,6 +30,15 @@ class Figures:
     energy_j: np.ndarray
     energy_with_idle_j: np.ndarray
     excess: np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """B plans with the same cuts: boundaries per stage of shape (B, N + 1), heads of shape (B,)."""
+
+    cuts: tuple[int, ...]
+    boundaries: Sequence[np.ndarray]
+    heads: np.ndarray
 
 
 class Evaluator:
@@ -54,19 +64,7 @@ class Evaluator:
         With `hurry`, plans that intervals do not describe are given up (their `excess` is infinite) instead of deriving
         their schedules, unless the whole model is such.
         """
-        self.evaluated += len(heads)
-        devices, rows, at, _ = self._without_idle(boundaries, heads)
-        batch = batch_of(devices, self.tables.intervals, self.tables.stages(cuts), rows, at)
-        figures = _figures(cost_of(batch.load, devices))
-        for index in np.flatnonzero(~batch.exact):
-            if hurry and self.tables.intervals.is_exact:
-                figures.excess[index] = np.inf
-                continue
-            plan = self.plan(cuts, [bounds[index] for bounds in boundaries], int(heads[index]))
-            single = _figures(self._from_schedule(plan))
-            for name in Figures.__dataclass_fields__:
-                getattr(figures, name)[index] = getattr(single, name)[0]
-        return figures
+        return self.figures_of_groups([Group(cuts, boundaries, heads)], hurry=hurry)
 
     def figures_of(self, plans: Sequence[PartitionPlan]) -> Figures:
         """Figures of plans with any cuts, in their order."""
@@ -74,16 +72,59 @@ class Evaluator:
         for index, plan in enumerate(plans):
             # of many workers few have rows: plans are faster one by one, each without those that have none
             by_cuts[plan.cuts, index if self.devices.count > MANY else 0].append(index)
-        result = Figures(*(np.zeros(len(plans)) for _ in Figures.__dataclass_fields__))
+        groups = []
         for (cuts, _), members in by_cuts.items():
-            boundaries = [
-                np.array([plans[i].boundaries[stage] for i in members]) for stage in range(plans[members[0]].stages)
-            ]
             heads = np.array([self.devices.names.index(plans[i].head) for i in members])
-            part = self.figures(cuts, boundaries, heads)
+            rows = np.swapaxes(np.array([plans[i].boundaries for i in members]), 0, 1)
+            groups.append(Group(cuts, list(rows), heads))
+        figures = self.figures_of_groups(groups)
+        order = np.argsort(np.concatenate(list(by_cuts.values())), kind="stable")
+        return Figures(*(getattr(figures, name)[order] for name in Figures.__dataclass_fields__))
+
+    def figures_of_groups(self, groups: Sequence[Group], *, hurry: bool = False) -> Figures:
+        """Figures of all plans of several groups, one after the other."""
+        found: list[Figures] = []
+        for part, devices, loads in self._batches(groups):
+            figures = _figures(cost_of(together([batch.load for batch in loads]), devices))
+            exact = np.concatenate([batch.exact for batch in loads])
+            if not exact.all():
+                self._from_schedules(figures, np.flatnonzero(~exact), part, hurry)
+            found.append(figures)
+        if len(found) == 1:
+            return found[0]
+        names = Figures.__dataclass_fields__
+        return Figures(*(np.concatenate([getattr(figures, name) for figures in found]) for name in names))
+
+    def _batches(self, groups: Sequence[Group]) -> Iterator[tuple[list[Group], Devices, list[Batch]]]:
+        """Workloads of groups that are evaluated together: the same devices, not too many plans."""
+        part: list[Group] = []
+        loads: list[Batch] = []
+        last: Devices | None = None
+        for group in groups:
+            self.evaluated += len(group.heads)
+            devices, rows, at, _ = self._without_idle(group.boundaries, group.heads)
+            if part and (devices is not last or sum(len(g.heads) for g in part) + len(group.heads) > TOGETHER):
+                yield part, last, loads
+                part, loads = [], []
+            part.append(group)
+            loads.append(batch_of(devices, self.tables.intervals, self.tables.stages(group.cuts), rows, at))
+            last = devices
+        if part:
+            yield part, last, loads
+
+    def _from_schedules(self, figures: Figures, indices: np.ndarray, groups: Sequence[Group], hurry: bool) -> None:
+        """Put in the figures of plans that intervals do not describe."""
+        if hurry and self.tables.intervals.is_exact:
+            figures.excess[indices] = np.inf
+            return
+        starts = np.cumsum([0, *(len(group.heads) for group in groups)])
+        for index in indices:
+            k = int(np.searchsorted(starts, index, side="right")) - 1
+            group, within = groups[k], int(index - starts[k])
+            plan = self.plan(group.cuts, [bounds[within] for bounds in group.boundaries], int(group.heads[within]))
+            single = _figures(self._from_schedule(plan))
             for name in Figures.__dataclass_fields__:
-                getattr(result, name)[members] = getattr(part, name)
-        return result
+                getattr(figures, name)[index] = getattr(single, name)[0]
 
     def _without_idle(self, boundaries: Sequence[np.ndarray], heads: np.ndarray):
         """Devices, boundaries and heads without workers that no plan gives anything to do, and the indices kept."""

@@ -107,7 +107,7 @@ def runner_up(
     name = min(scores, key=scores.__getitem__)
     if others[name] == plan:
         same = [other for other, score in scores.items() if score == scores[name]]
-        return f"The planner{'s' * (len(same) > 1)} {', '.join(same)} would choose no worse: the search found nothing better."
+        return f"Runner-up: none is worse than this one; it is also what {' and '.join(same)} would choose."
     best = evaluator.predict(others[name])
     outcome = request.answer(name, others[name], best, "", proven=False)
     chosen, value = request.value(predicted), request.value(best)

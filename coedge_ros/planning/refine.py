@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from coedge_ros.planning.evaluator import Evaluator, Figures
+from coedge_ros.planning.evaluator import Evaluator, Figures, Group
 from coedge_ros.rows.split import scale_boundaries
 from coedge_ros.spec.plan import PartitionPlan
 
+Key = TypeVar("Key")
 Score = Callable[[Figures], np.ndarray]
 
+RETRIES = 4  # changes of cuts that are made on top of each other
 NO_GAIN = 1e-7  # relative: smaller gains end the search
 
 
@@ -24,6 +27,14 @@ class Point:
     bounds: np.ndarray
     head: int
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """Other cuts, and several rows for them: `options` has the shape (C, S, N + 1)."""
+
+    cuts: tuple[int, ...]
+    options: np.ndarray
 
 
 class Refiner:
@@ -55,8 +66,7 @@ class Refiner:
         """A point as a plan."""
         return self.evaluator.plan(point.cuts, point.bounds, point.head)
 
-    # -- steps with the same cuts
-    # ---------------------------------------------------------------------------------------
+    # -- steps with the same cuts -------------------------------------------------------------------------------------
 
     def improve_rows(self, point: Point, size: float = 0.06) -> Point:
         """Shift boundaries, by `size` of the height at first and by single rows in the end; then try other heads."""
@@ -134,84 +144,111 @@ class Refiner:
             parts.append(self.score(self.evaluator.figures(cuts, rows, heads[i : i + self.batch], hurry=True)))
         return np.concatenate(parts)
 
-    # -- steps that change cuts
-    # -----------------------------------------------------------------------------------------
+    # -- steps that change cuts ---------------------------------------------------------------------------------------
 
     def drop_cuts(self, point: Point) -> Point:
         """Leave cuts out, with the rows of the stage behind or before, where that is better."""
         forced = set(self.tables.forced_cuts)
-        for cut in point.cuts:
-            if cut in forced or self.left <= 0:
-                continue
+
+        def without(point: Point, cut: int) -> Change | None:
+            if cut not in point.cuts:
+                return None
             s = point.cuts.index(cut)
             cuts = point.cuts[:s] + point.cuts[s + 1 :]
             height = self.tables.stages(cuts).heights[s]
             options = [np.delete(point.bounds, s, axis=0) for _ in range(2)]
             for option, source in zip(options, point.bounds[s : s + 2], strict=True):
                 option[s] = scale_boundaries(source.tolist(), height)
-            point = self._other_cuts(point, cuts, options)
-        return point
+            return Change(cuts, np.array(options))
+
+        return self._greedy(point, [cut for cut in point.cuts if cut not in forced], without)
 
     def split_stages(self, point: Point, places: Iterable[int], parts: tuple[float, ...] = (0.06, 0.15, 0.35)) -> Point:
         """Cut a stage in two and change who works in one half: a part of the rows to another worker, or all to one.
 
         This is the step that a plan on one worker needs to become one on several.
         """
-        for place in places:
-            if place in point.cuts or self.left <= 0:
-                continue
+
+        def split(point: Point, place: int) -> Change | None:
+            if place in point.cuts:
+                return None
             cuts = tuple(sorted((*point.cuts, place)))
             s = cuts.index(place)
             base = np.insert(point.bounds, s, point.bounds[s], axis=0)
             base[s] = scale_boundaries(point.bounds[s].tolist(), self.tables.stages(cuts).heights[s])
             options = []
             for half in (s, s + 1):
-                for changed in self._others(base[half], parts):
-                    option = base.copy()
-                    option[half] = changed
-                    options.append(option)
-            point = self._other_cuts(point, cuts, options)
-        return point
+                others = _others(base[half], parts)
+                changed = np.repeat(base[None], len(others), axis=0)
+                changed[:, half] = others
+                options.append(changed)
+            return Change(cuts, np.concatenate(options))
 
-    def _others(self, bounds: np.ndarray, parts: tuple[float, ...]) -> Iterable[np.ndarray]:
-        rows, n = np.diff(bounds), self.count
-        for w in range(n):
-            if rows[w] == bounds[-1]:
-                continue
-            yield np.where(np.arange(n + 1) > w, bounds[-1], 0)
-            for part in parts:
-                mixed = np.where(np.arange(n) == w, rows + part * bounds[-1], rows * (1 - part))
-                total = np.concatenate([[0.0], np.cumsum(mixed)])
-                yield np.round(total / total[-1] * bounds[-1]).astype(np.int64)
+        return self._greedy(point, places, split) if self.count > 1 else point
 
     def move_cuts(self, point: Point, places: Iterable[int]) -> Point:
         """Move each cut to the nearest other places before and behind it."""
         positions = sorted({*places, *point.cuts})
         forced = set(self.tables.forced_cuts)
+        steps = []
         for cut in point.cuts:
-            if cut in forced:
-                continue
             at = positions.index(cut)
-            for near in positions[max(0, at - 1) : at + 2]:
-                cuts = tuple(sorted({*point.cuts, near} - {cut}))
-                if (
-                    self.left <= 0
-                    or near in point.cuts
-                    or cut not in point.cuts
-                    or cuts.index(near) != point.cuts.index(cut)
-                ):
+            near = [p for p in positions[max(0, at - 1) : at + 2] if p not in point.cuts]
+            steps += [(cut, place) for place in near if cut not in forced]
+
+        def moved(point: Point, step: tuple[int, int]) -> Change | None:
+            cut, place = step
+            if cut not in point.cuts or place in point.cuts:
+                return None
+            cuts = tuple(sorted({*point.cuts, place} - {cut}))
+            heights = self.tables.stages(cuts).heights
+            rows = [scale_boundaries(old.tolist(), h) for old, h in zip(point.bounds, heights, strict=True)]
+            return Change(cuts, np.array([rows]))
+
+        return self._greedy(point, steps, moved)
+
+    def _greedy(self, point: Point, keys: Iterable[Key], change: Callable[[Point, Key], Change | None]) -> Point:
+        """Make the best of several changes, then the next best ones where they are still better on top of it."""
+        tried = [(key, made) for key in keys if self.left > 0 and (made := change(point, key))]
+        points = self._after(point, [made for _, made in tried])
+        ranked = sorted(zip(points, tried, strict=True), key=lambda item: item[0].score)
+        better = [(after, key) for after, (key, _) in ranked if after.score < point.score][:RETRIES]
+        for count, (after, key) in enumerate(better):
+            if count:
+                made = change(point, key)
+                if made is None or self.left <= 0:
                     continue
-                heights = self.tables.stages(cuts).heights
-                moved = [scale_boundaries(old.tolist(), h) for old, h in zip(point.bounds, heights, strict=True)]
-                point = self._other_cuts(point, cuts, [np.array(moved)])
+                after = self._after(point, [made])[0]
+            if after.score < point.score:
+                point = after
         return point
 
-    def _other_cuts(self, point: Point, cuts: tuple[int, ...], options: list[np.ndarray]) -> Point:
-        if not options:
-            return point
-        scores = self._scores(cuts, np.array(options), np.full(len(options), point.head))
-        k = int(scores.argmin())
-        return Point(cuts, options[k], point.head, float(scores[k])) if scores[k] < point.score else point
+    def _after(self, point: Point, changes: Sequence[Change]) -> list[Point]:
+        """The best option of each change."""
+        if not changes:
+            return []
+        sizes = [len(made.options) for made in changes]
+        groups = []
+        for made, size in zip(changes, sizes, strict=True):
+            self.left -= int(size * made.options.shape[1] * self.weight)
+            groups.append(Group(made.cuts, list(np.swapaxes(made.options, 0, 1)), np.full(size, point.head)))
+        scores = np.split(self.score(self.evaluator.figures_of_groups(groups, hurry=True)), np.cumsum(sizes)[:-1])
+        best = [int(part.argmin()) for part in scores]
+        return [
+            Point(made.cuts, made.options[k], point.head, float(part[k]))
+            for made, part, k in zip(changes, scores, best, strict=True)
+        ]
+
+
+def _others(bounds: np.ndarray, parts: tuple[float, ...]) -> np.ndarray:
+    """Boundaries with all rows, or a part of them, given to each worker that has not all already; shape (C, N + 1)."""
+    rows, n, height = np.diff(bounds), len(bounds) - 1, bounds[-1]
+    share = np.array([1.0, *parts])[:, None]
+    mixed = rows * (1 - share[:, None]) + share[:, None] * height * np.eye(n)  # (parts, worker, N)
+    mixed = mixed[:, rows < height].reshape(-1, n)
+    found = np.zeros((len(mixed), n + 1), dtype=np.int64)
+    found[:, 1:] = np.round(np.cumsum(mixed, axis=1) / mixed.sum(axis=1, keepdims=True) * height)
+    return found
 
 
 def _shifted(bounds: np.ndarray, index: int, steps: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,6 +60,42 @@ class Workload:
     def stages(self) -> int:
         """Trunk stages; the head is one more."""
         return self.macs.shape[1] - 1
+
+
+def together(loads: Sequence[Workload]) -> Workload:
+    """Plans with different cuts as one batch; those with fewer stages do nothing in some before the head."""
+    if len(loads) == 1:
+        return loads[0]
+    stages = max(load.stages for load in loads)
+    offsets = np.cumsum([0, *(load.batch for load in loads)])
+    groups: dict[tuple[int, int], tuple[np.ndarray, np.ndarray]] = {}
+    m = loads[0].macs.shape[2] + 1
+    for load, offset in zip(loads, offsets[:-1], strict=True):
+        # the head, and the manager behind it, move to the end
+        moved = {s: s + stages - load.stages for s in (load.stages, load.stages + 1)}
+        for group in load.messages:
+            key = moved.get(group.sent_after, group.sent_after), moved.get(group.needed_in, group.needed_in)
+            if key not in groups:
+                groups[key] = np.zeros((offsets[-1], m, m), np.int64), np.zeros((offsets[-1], m, m), np.int64)
+            rows = slice(offset, offset + load.batch)
+            groups[key][0][rows], groups[key][1][rows] = group.size_bytes, group.count
+
+    def stacked(name: str) -> np.ndarray:
+        parts = [getattr(load, name) for load in loads]
+        found = np.zeros((offsets[-1], stages + 1, m - 1), dtype=parts[0].dtype)
+        for part, load, offset in zip(parts, loads, offsets[:-1], strict=True):
+            found[offset : offset + load.batch, : load.stages] = part[:, :-1]
+            found[offset : offset + load.batch, -1] = part[:, -1]
+        return found
+
+    return Workload(
+        stacked("macs"),
+        stacked("seconds"),
+        stacked("active"),
+        tuple(Messages(*key, *groups[key]) for key in sorted(groups)),
+        np.concatenate([load.rows for load in loads]),
+        np.concatenate([load.memory_bytes for load in loads]),
+    )
 
 
 def workload_of(schedule: Schedule, devices: Devices) -> Workload:
