@@ -1,0 +1,154 @@
+"""`coedge profile`: stage times of this host's workers and the cost of a message, into a cluster file."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import yaml
+
+from coedge_ros.errors import UserError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of `coedge profile`."""
+    parser.add_argument("--model", default="mobilenet_v2", help="zoo name, package.module:factory, or a .pt2 file")
+    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
+    parser.add_argument("--input", default="", metavar="HxW", help="input size; the model's own when left out")
+    parser.add_argument("--cluster", default="", metavar="FILE", help="cluster file; the shipped one when left out")
+    parser.add_argument("--host", default="", help="measure only the workers that the file puts on this host")
+    parser.add_argument("--budget", type=float, default=1.0, metavar="S", help="seconds per worker and row count")
+    parser.add_argument("--no-link", action="store_true", help="leave the links as the file has them")
+    parser.add_argument(
+        "--output", type=Path, default=None, metavar="FILE", help="write the cluster file with what was measured"
+    )
+    parser.add_argument("--json", action="store_true", help="print what was measured as one JSON object instead")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure, print, and write the cluster file."""
+    from coedge_ros.cli.planning_inputs import load_cluster_or_default, parse_size
+    from coedge_ros.nodes.composition import dds_environment
+
+    cluster = load_cluster_or_default(args.cluster)
+    workers = [w for w in cluster.workers if not args.host or w.host == args.host]
+    if not workers:
+        raise UserError(f"{cluster.source} has no worker on {args.host!r}; hosts: {[h.name for h in cluster.hosts]}")
+    if not args.budget > 0:
+        raise UserError("--budget must be more than 0 seconds")
+    if others := [w.name for w in workers if w.device != "cpu"]:
+        raise UserError(f"{', '.join(others)}: only workers on cpu can be measured so far")
+    measured = measure(args.model, args.weights, parse_size(args.input), [w.threads for w in workers], args.budget)
+    by_name = dict(zip([w.name for w in workers], measured, strict=True))
+    link = None
+    if not args.no_link:
+        os.environ.setdefault("ROS_DOMAIN_ID", str(random.randrange(1, 100)))
+        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+        os.environ.update(dds_environment())
+        from coedge_ros.nodes.link_probe import probe_within_host
+
+        link = probe_within_host()
+    if args.json:
+        found = {"workers": {n: asdict(t) for n, t in by_name.items()}}
+        if link:
+            found["within_host"] = asdict(link.link)
+            found["round_trip_ms"] = {n: [round(s * 1e3, 4) for s in times] for n, times in link.round_trip_s.items()}
+        print(json.dumps(found))
+    else:
+        _print(by_name, link)
+    if args.output:
+        values = yaml.safe_load(Path(cluster.source).read_text(encoding="utf-8"))
+        args.output.write_text(
+            yaml.safe_dump(with_measurements(values, by_name, link and link.link), sort_keys=False), encoding="utf-8"
+        )
+        print(f"written: {args.output}; use it with --cluster {args.output}", file=sys.stderr)
+    return 0
+
+
+def measure(model: str, weights: str, size: tuple[int, int] | None, threads: list[int], budget_s: float):
+    """Stage times of one worker process per entry of `threads`, all at the same time, with a progress bar."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from coedge_ros.graph.loading import load_model
+    from coedge_ros.profiling.rivals import ModelChoice
+    from coedge_ros.profiling.stage_times import FRACTIONS
+    from coedge_ros.profiling.together import measure_together
+
+    height, width = size or load_model(model, weights=weights or None).input_size or (224, 224)
+    choices = [ModelChoice(model, weights or None, height, width, count) for count in threads]
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(
+            f"{model} {height}x{width}, {len(threads)} workers", total=len(threads) * len(FRACTIONS)
+        )
+        return measure_together(choices, budget_s, lambda: progress.advance(task))
+
+
+def with_measurements(values: dict, measured: dict, link) -> dict:
+    """A cluster file's values with stage times per worker, in place of earlier ones of the same model and size."""
+    for worker in values["workers"]:
+        if worker["name"] not in measured:
+            continue
+        times = measured[worker["name"]]
+        entry = {
+            "model": times.model,
+            "input": [times.height, times.width],
+            "stages": [
+                {"first": s.first, "last": s.last, "rows": list(s.rows), "seconds": [round(t, 7) for t in s.seconds]}
+                for s in times.stages
+            ],
+        }
+        same = [entry["model"], entry["input"]]
+        others = [m for m in worker.get("measured", []) if [m["model"], m["input"]] != same]
+        worker["measured"] = [*others, entry]
+    if link is not None:
+        figures = {"alpha_s": round(link.alpha_s, 7), "bytes_per_s": round(link.bytes_per_s)}
+        values.setdefault("links", {"default": dict(figures)})["within_host"] = figures
+    return values
+
+
+def _print(by_name: dict, link) -> None:
+    from statistics import median
+
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=100)
+    times = list(by_name.values())
+    first = times[0]
+    table = Table(title=f"{first.model} {first.height}x{first.width}: ms per stage, all workers computing at once")
+    table.add_column("stage", no_wrap=True)
+    table.add_column("rows", no_wrap=True)
+    table.add_column(f"ms at these rows, median of {', '.join(by_name)}", no_wrap=True)
+    for index, stage in enumerate(first.stages):
+        name = stage.first if stage.first == stage.last else f"{stage.first} to {stage.last}"
+        columns = zip(*(t.stages[index].seconds for t in times), strict=True)
+        table.add_row(
+            name, " ".join(f"{r:4d}" for r in stage.rows), " ".join(f"{median(c) * 1e3:7.2f}" for c in columns)
+        )
+    console.print(table)
+    for name, worker in by_name.items():
+        console.print(f"{name}: whole frame {sum(s.seconds[-1] for s in worker.stages) * 1e3:.2f} ms", highlight=False)
+    if link is None:
+        return
+    messages = Table(title="one message within this host, there and back with 16 bytes")
+    for name in ("payload", "p50 ms", "p99 ms", "one way ms"):
+        messages.add_column(name, justify="right")
+    from numpy import percentile
+
+    for size, times in sorted(link.round_trip_s.items()):
+        messages.add_row(
+            f"{size / 1024:.0f} KiB", *(f"{percentile(times, q) * 1e3:.3f}" for q in (50, 99)),
+            f"{link.one_way_s(size) * 1e3:.3f}",
+        )  # fmt: skip
+    console.print(messages)
+    console.print(
+        f"alpha {link.link.alpha_s * 1e3:.3f} ms, {link.link.bytes_per_s / 1e6:.0f} MB/s; a small message takes its "
+        f"sender {link.send_s * 1e3:.3f} ms; lost {link.lost}",
+        highlight=False,
+    )

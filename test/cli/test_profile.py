@@ -1,0 +1,75 @@
+"""`coedge profile`: measures really, writes a cluster file that can be read, and keeps what it did not measure."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from coedge_ros.cli.main import main
+from coedge_ros.cli.profile import with_measurements
+from coedge_ros.spec.cluster import Link, MeasuredTimes, StageTimes
+from coedge_ros.spec.cluster_file import load_cluster
+
+pytestmark = pytest.mark.timeout(120)
+CLUSTER = {
+    "hosts": [{"name": "here"}, {"name": "there"}],
+    "workers": [{"name": "a", "host": "here"}, {"name": "b", "host": "here"}, {"name": "c", "host": "there"}],
+    "links": {"default": {"alpha_s": 0.002, "bytes_per_s": 1e6}},
+}
+
+
+@pytest.fixture
+def cluster(tmp_path):
+    path = tmp_path / "cluster.yaml"
+    path.write_text(yaml.safe_dump(CLUSTER))
+    return path
+
+
+def times(model="m", height=64, seconds=0.1):
+    return MeasuredTimes(model, height, 64, (StageTimes("x", "y", (1, 64), (seconds / 2, seconds)),))
+
+
+def test_this_hosts_workers_and_the_link_are_measured_into_a_file_that_can_be_read(cluster, tmp_path):
+    out = tmp_path / "measured.yaml"
+    options = ["profile", "--model", "mobilenet_v2", "--input", "64x64", "--cluster", str(cluster), "--host", "here"]
+    options += ["--budget", "0.02", "--output", str(out), "--json"]
+    code = f"import sys; from coedge_ros.cli.main import main; sys.exit(main({options!r}))"
+    command = [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=os.environ)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert set(found["workers"]) == {"a", "b"}
+    assert 1e-6 <= found["within_host"]["alpha_s"] < 0.1 and found["within_host"]["bytes_per_s"] > 1e6
+    assert all(len(trips) > 20 for trips in found["round_trip_ms"].values())
+    read = load_cluster(out)
+    assert read.worker("a").measured[0].model == "mobilenet_v2" and not read.worker("c").measured
+    assert read.link("here", "there") == Link(0.002, 1e6)
+    assert read.within_host.alpha_s == pytest.approx(found["within_host"]["alpha_s"], abs=1e-6)
+
+
+def test_measuring_again_replaces_the_same_model_and_size_and_keeps_others():
+    values = with_measurements(json.loads(json.dumps(CLUSTER)), {"a": times()}, None)
+    values = with_measurements(values, {"a": times(height=32)}, None)
+    values = with_measurements(values, {"a": times(seconds=0.4)}, Link(0.001, 5e8))
+    measured = values["workers"][0]["measured"]
+    assert [(m["input"], m["stages"][0]["seconds"][-1]) for m in measured] == [([32, 64], 0.1), ([64, 64], 0.4)]
+    assert values["links"]["within_host"] == {"alpha_s": 0.001, "bytes_per_s": 500000000}
+    assert values["links"]["default"]["alpha_s"] == 0.002
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--host", "nowhere"], "has no worker on 'nowhere'"),
+        (["--budget", "0"], "--budget must be more than 0"),
+        (["--model", "no_such_model", "--input", "64x64", "--no-link"], "no_such_model"),
+        (["--input", "big"], "is not HxW"),
+    ],
+)
+def test_what_cannot_be_measured_is_told_in_one_line(cluster, options, message, capsys):
+    assert main(["profile", "--cluster", str(cluster), "--budget", "0.01", *options]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("coedge profile:")]
+    assert message in line
