@@ -10,8 +10,10 @@ to layer until the last biases are the answer; `graph.rescale` gives weights wit
 
 from __future__ import annotations
 
+import hashlib
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -28,6 +30,7 @@ from coedge_ros.graph.trace import PixelInput, trace
 from coedge_ros.rows.row_set import RowSet
 from coedge_ros.spec.plan import PartitionPlan
 
+_REMEMBERED = 2  # frames of which the whole model's tensors are kept: plans and mutations are tried on the same ones
 _Told = tuple[int, int, str, "RowSet | None", torch.Tensor]  # worker, stage, name, rows, tensor
 
 
@@ -55,9 +58,28 @@ class Verdict:
         return max(self.cuts, key=lambda c: c.ratio, default=None)
 
 
+@dataclass(slots=True)
+class _Whole:
+    """The whole model's outputs and tensors of one frame, as far as they were asked for."""
+
+    outputs: dict[str, torch.Tensor] = field(default_factory=dict)
+    tensors: dict[str, torch.Tensor] = field(default_factory=dict)
+
+
 def random_frame(height: int, width: int, seed: int = 0) -> np.ndarray:
     """A frame of noise `(height, width, 3)` uint8: every row differs from every other one."""
     return np.random.default_rng(seed).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+def noise_input(
+    height: int, width: int, mean: Sequence[float] = (0, 0, 0), std: Sequence[float] = (1, 1, 1), seed: int = 1000
+) -> torch.Tensor:
+    """Noise as the module takes it, `(1, 3, height, width)` float32, to rescale weights with.
+
+    It has to be spread as the frames are: a deep net that is rescaled for other values amplifies rounding.
+    """
+    mean_, std_ = (torch.tensor(v, dtype=torch.float32).reshape(1, -1, 1, 1) for v in (mean, std))
+    return (_pixels(random_frame(height, width, seed)).float() / 255 - mean_) / std_
 
 
 def _pixels(frame: np.ndarray) -> torch.Tensor:
@@ -100,21 +122,39 @@ class Oracle:
         self.nodes: NodeGraph = trace(PixelInput(module, mean, std), height, width)
         self._by_name = {node.name: node for node in self.nodes.nodes}
         self.model: PartitionedModel = partition_nodes(self.nodes, model_digest(module), strict=strict)
+        self._remembered: OrderedDict[bytes, _Whole] = OrderedDict()
 
     def frames(self, count: int = 1, seed: int = 0) -> list[np.ndarray]:
         """Noise of the model's size."""
         return [random_frame(*self.size, seed + i) for i in range(count)]
 
+    def _whole(self, frame: np.ndarray) -> _Whole:
+        """What is known of the whole model's answer to a frame: the last few are remembered."""
+        key = hashlib.sha256(frame).digest()
+        whole = self._remembered.setdefault(key, _Whole())
+        self._remembered.move_to_end(key)
+        while len(self._remembered) > _REMEMBERED:
+            self._remembered.popitem(last=False)
+        return whole
+
     @torch.inference_mode()
     def outputs(self, frame: np.ndarray) -> dict[str, torch.Tensor]:
         """What the user's module answers."""
-        pixels = _pixels(frame).float() / 255
-        answers = [a for a in tree_leaves(self.module((pixels - self.mean) / self.std)) if a is not None]
-        return dict(zip(self.model.graph.output_names, answers, strict=True))
+        whole = self._whole(frame)
+        if not whole.outputs:
+            pixels = _pixels(frame).float() / 255
+            answers = [a for a in tree_leaves(self.module((pixels - self.mean) / self.std)) if a is not None]
+            whole.outputs = dict(zip(self.model.graph.output_names, answers, strict=True))
+        return whole.outputs
 
     def tensors(self, frame: np.ndarray, names: set[str]) -> dict[str, torch.Tensor]:
         """Tensors of the model, computed whole by the operators of the export as it came."""
-        pixels = _pixels(frame)
+        whole = self._whole(frame)
+        if not names <= whole.tensors.keys():
+            whole.tensors = self._computed(_pixels(frame), names)
+        return whole.tensors
+
+    def _computed(self, pixels: torch.Tensor, names: set[str]) -> dict[str, torch.Tensor]:
         exported = {node.name for node in self.nodes.nodes}
         found = self.nodes.run(pixels, keep=names & exported)
         if ours := names - exported:  # statistics of a group norm: one operator in the export

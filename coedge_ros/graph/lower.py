@@ -11,8 +11,16 @@ from torch import nn
 
 from coedge_ros.errors import ModelError
 from coedge_ros.graph.digest import model_digest
-from coedge_ros.graph.ir import Node, NodeGraph
-from coedge_ros.graph.rules import convolution, pointwise, pooling, reduction, resample, shape  # noqa: F401
+from coedge_ros.graph.ir import Node, NodeGraph, Ref
+from coedge_ros.graph.rules import (  # noqa: F401
+    convolution,
+    flat_linear,
+    pointwise,
+    pooling,
+    reduction,
+    resample,
+    shape,
+)
 from coedge_ros.graph.rules.registry import RULES, Lowered, Value
 from coedge_ros.graph.simplify import simplify
 from coedge_ros.graph.trace import PixelInput, trace
@@ -165,11 +173,19 @@ def _macs(node: Node, shapes: dict[str, tuple[int, ...]]) -> int:
         return prod(node.shape) * prod(node.args[1].shape[1:])
     if name.startswith("conv_transpose"):  # every input value meets the whole kernel
         return prod(shapes[node.args[0].name]) * prod(node.args[1].shape[1:])
-    if name == "linear":
+    if name in ("linear", "linear_by_row"):
         return prod(node.shape) * node.args[1].shape[-1]
-    if name in ("matmul", "mm") and isinstance(node.args[1], torch.Tensor):
-        return prod(node.shape) * node.args[1].shape[-2]
+    if name in ("matmul", "mm", "bmm", "addmm", "baddbmm"):
+        left = _shape([a for a in node.args if isinstance(a, (Ref, torch.Tensor))][-2], shapes)
+        return prod(node.shape) * left[-1]
+    if name.startswith("scaled_dot_product") or name.startswith("_scaled_dot_product"):
+        query, key, value = (_shape(a, shapes) for a in node.args[:3])
+        return prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
     return 0
+
+
+def _shape(value: Ref | torch.Tensor, shapes: dict[str, tuple[int, ...]]) -> tuple[int, ...]:
+    return shapes[value.name] if isinstance(value, Ref) else tuple(value.shape)
 
 
 def _notices(operators: list[Operator], gathers: dict[str, Node]) -> tuple[str, ...]:

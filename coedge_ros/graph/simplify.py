@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from coedge_ros.graph.composites import split_norms
+from coedge_ros.graph.flat_linear import split_flat_linears
 from coedge_ros.graph.fuse import fuse_activations
 from coedge_ros.graph.ir import Node, NodeGraph, Ref, substitute
 from coedge_ros.graph.rewrite import argument, reduce_unflattened, rewrite
@@ -26,7 +27,8 @@ def simplify(graph: NodeGraph) -> NodeGraph:
     """Spell operators plainly, drop what does nothing, compute constants, fold batch norms, drop dead nodes."""
     graph = _constants_computed(_without_identities(rewrite(graph)))
     graph = _without_dead(reduce_unflattened(_without_dead(graph)))
-    return fuse_activations(split_norms(_without_dead(fold_batch_norms(graph))))
+    graph = _without_dead(split_flat_linears(_without_dead(fold_batch_norms(graph))))
+    return fuse_activations(split_norms(graph))
 
 
 def _without_identities(graph: NodeGraph) -> NodeGraph:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import nn
 
-from coedge_ros.execution.verification import Oracle
+from coedge_ros.execution.verification import Oracle, noise_input
 from coedge_ros.graph.rescale import rescale_to_unit_variance
 from coedge_ros.graph.zoo.registry import zoo_entry
 
@@ -32,12 +32,17 @@ def oracle_of(name: str, factory: Callable[[], nn.Module], height: int, width: i
     """Oracle of a model with rescaled weights; `name` is what it is remembered by."""
     key = (name, height, width)
     if key not in _cache:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            module = factory().eval()
-            rescale_to_unit_variance(module, torch.randn(1, 3, height, width))
-        _cache[key] = Oracle(module, height, width, **options)
+        _cache[key] = make_oracle(factory, height, width, **options)
     _cache.move_to_end(key)
     while len(_cache) > _KEPT:
         _cache.popitem(last=False)
     return _cache[key]
+
+
+def make_oracle(factory: Callable[[], nn.Module], height: int, width: int, **options) -> Oracle:
+    """Oracle of a model with rescaled weights that is not remembered."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = factory().eval()
+    rescale_to_unit_variance(module, noise_input(height, width, **options))
+    return Oracle(module, height, width, **options)

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from coedge_ros.execution.verification import noise_input
 from coedge_ros.graph.loading import load_model
 from coedge_ros.graph.rescale import rescale_to_unit_variance
 from coedge_ros.graph.trace import PixelInput
@@ -21,8 +22,9 @@ def write_rescaled_weights(folder: Path, model: str, height: int, width: int) ->
     torch.set_num_threads(1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        module = load_model(model).module
-        rescale_to_unit_variance(module, torch.randn(1, 3, height, width))
+        loaded = load_model(model)
+    module = loaded.module
+    rescale_to_unit_variance(module, noise_input(height, width, loaded.mean, loaded.std))
     path = folder / f"{model.partition(':')[0]}.safetensors"
     save_file({name: tensor.contiguous() for name, tensor in module.state_dict().items()}, path)
     return path
