@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import random
 import sys
-import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +12,10 @@ from pathlib import Path
 import numpy as np
 import yaml
 
+from coedge_ros.cli.bench_cluster import FRAME_LIMIT_S, BenchCluster, equal_workers, measured_cluster, own_domain
 from coedge_ros.cli.bench_report import print_report, summarise
+from coedge_ros.cli.planning_inputs import load_cluster_or_default, parse_size
 from coedge_ros.errors import UserError
-
-START_LIMIT_S = 120.0
-FRAME_LIMIT_S = 30.0
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +25,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--input", default="480x640", metavar="HxW", help="input size of the model")
     parser.add_argument("--workers", type=int, default=2, help="worker processes")
     parser.add_argument("--threads", type=int, default=1, help="threads of each worker, and of the whole model")
+    parser.add_argument(
+        "--cluster",
+        default="",
+        metavar="FILE",
+        help="cluster file to run; --workers equal ones, measured first, when left out",
+    )
     parser.add_argument("--frames", type=int, default=30, help="frames of each kind")
     parser.add_argument("--planner", default="fused", help="planner; manual takes --rows and --cuts")
     parser.add_argument("--rows", default="", help="for planner manual: rows of the frame per worker, with commas")
@@ -51,55 +53,23 @@ class Measured:
     scale: float = float("nan")
 
 
-def cluster_file(folder: Path, workers: int, threads: int) -> Path:
-    """A cluster of `workers` equal workers on this machine, as a file."""
-    path = folder / "cluster.yaml"
-    power = {"idle": 1.3, "compute": 6.5, "transmit": 3.0}
-    names = [f"worker_{i + 1}" for i in range(workers)]
-    values = {
-        "hosts": [{"name": "here"}],
-        "workers": [{"name": n, "host": "here", "threads": threads, "power_w": power} for n in names],
-        "links": {"within_host": {"alpha_s": 0.0004, "bytes_per_s": 1e9}, "default": {"bytes_per_s": 1e9}},
-    }
-    path.write_text(yaml.safe_dump(values))
-    return path
-
-
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and end with one line of JSON."""
-    from coedge_ros.cli.up import input_size
-    from coedge_ros.nodes.collector import Listening
-    from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, dds_environment
-    from coedge_ros.nodes.feeder import Feeder
-    from coedge_ros.nodes.processes import ProcessGroup
-    from coedge_ros.nodes.shared_memory import remove_stale_segments
-
-    height, width = input_size(args.input)
-    if args.workers < 1 or args.frames < 3:
-        raise UserError("--workers must be 1 or more and --frames 3 or more")
-    os.environ["ROS_DOMAIN_ID"] = str(random.randrange(1, 100))
-    os.environ.update(dds_environment())
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-    remove_stale_segments()
-    with tempfile.TemporaryDirectory(prefix="coedge_bench_") as name:
-        folder = Path(name)
-        manager = {
-            "planner": args.planner, "objective": "latency", "rows": args.rows, "cuts": args.cuts,
-            "image_reliable": True, "queue_frames": args.in_flight, "frames_in_flight": args.in_flight,
-            "publish_tensors": True, "frame_timeout_s": FRAME_LIMIT_S,
-        }  # fmt: skip
-        options = ClusterOptions(
-            cluster=str(cluster_file(folder, args.workers, args.threads)), model=args.model, weights=args.weights,
-            height=height, width=width, source="", manager=manager, with_visualizer=False,
-        )  # fmt: skip
-        with ProcessGroup(output=folder / "logs", log_level="info") as group, Feeder(options.namespace) as feeder:
-            group.start(cluster_processes(options))
-            with Listening(options.namespace) as listening:
-                plan_message = _first_plan(listening, group, folder)
-            feeder.wait_for_manager(START_LIMIT_S)
-            measured = _measure(args, height, width, plan_message, feeder)
-    remove_stale_segments()
-    summary = summarise(args, measured, plan_message)
+    size = parse_size(args.input)
+    if args.workers < 1 or args.frames < 3 or size is None:
+        raise UserError("--workers must be 1 or more, --frames 3 or more, and --input is needed")
+    own_domain()
+    if args.cluster:
+        values = yaml.safe_load(Path(load_cluster_or_default(args.cluster).source).read_text(encoding="utf-8"))
+    else:
+        values = measured_cluster(equal_workers(args.workers, args.threads), args.model, args.weights, size)
+    manager = {
+        "planner": args.planner, "rows": args.rows, "cuts": args.cuts, "queue_frames": args.in_flight,
+        "frames_in_flight": args.in_flight,
+    }  # fmt: skip
+    with BenchCluster(values, args.model, args.weights, size, manager) as cluster:
+        measured = _measure(args, size, cluster)
+    summary = summarise(args, measured, cluster.plan)
     print_report(summary)
     text = json.dumps(summary)
     if args.json:
@@ -108,22 +78,7 @@ def run(args: argparse.Namespace) -> int:
     return 0 if summary["max_abs_diff"] <= 1e-4 * summary["scale"] else 1
 
 
-def _first_plan(listening, group, folder: Path):
-    deadline = time.monotonic() + START_LIMIT_S
-    while time.monotonic() < deadline:
-        listening.spin(0.1)
-        status = listening.record.status
-        if listening.record.plans and status and status.epoch > 0:
-            return listening.record.plans[-1]
-        if ended := {n: c for n, c in group.ended().items() if c}:
-            text = "; ".join((folder / "logs" / f"{n}.log").read_text(errors="replace")[-400:] for n in ended)
-            raise UserError(f"ended early: {ended}: {text}")
-    raise UserError(
-        "no plan in time: " + (listening.record.status.message if listening.record.status else "no manager")
-    )
-
-
-def _measure(args, height: int, width: int, plan_message, feeder) -> Measured:
+def _measure(args, size: tuple[int, int], cluster: BenchCluster) -> Measured:
     import torch
     from rich.console import Console
     from rich.progress import Progress
@@ -133,8 +88,9 @@ def _measure(args, height: int, width: int, plan_message, feeder) -> Measured:
     from coedge_ros.nodes.messages import plan_from_message
     from coedge_ros.profiling.rivals import Ceiling, ModelChoice, Rival
 
+    height, width = size
     choice = ModelChoice(args.model, args.weights or None, height, width, args.threads)
-    whole, ceiling = Rival(choice), Ceiling(choice, plan_from_message(plan_message))
+    whole, ceiling = Rival(choice), Ceiling(choice, plan_from_message(cluster.plan))
     measured = Measured()
     rng = np.random.default_rng(0)
     frame = rng.integers(0, 256, (height, width, 3), dtype=np.uint8)
@@ -146,13 +102,7 @@ def _measure(args, height: int, width: int, plan_message, feeder) -> Measured:
             for i in range(args.frames + 2):
                 whole.begin()
                 times = whole.seconds(), ceiling.run()
-                message = feeder.message(frame)
-                began = time.perf_counter()
-                feeder.send(message)
-                result = feeder.take(FRAME_LIMIT_S)
-                seconds = time.perf_counter() - began
-                if result is None:
-                    raise UserError(f"no result within {FRAME_LIMIT_S} s")
+                result, seconds = cluster.answer(frame)
                 if i >= 2:  # the first ones warm up
                     measured.whole_s.append(times[0])
                     measured.ceiling_s.append(times[1])
@@ -162,7 +112,7 @@ def _measure(args, height: int, width: int, plan_message, feeder) -> Measured:
     finally:
         whole.close()
         ceiling.close()
-    _stream(args, feeder, frame, measured)
+    _stream(args, cluster.feeder, frame, measured)
     torch.set_num_threads(args.threads)
     loaded = load_model(args.model, weights=args.weights or None)
     module = PixelInput(loaded.module, loaded.mean, loaded.std).eval()

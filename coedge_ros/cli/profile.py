@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, and write the cluster file."""
     from coedge_ros.cli.planning_inputs import load_cluster_or_default, parse_size
     from coedge_ros.nodes.composition import dds_environment
+    from coedge_ros.profiling.stage_times import measure_stage_overhead
 
     cluster = load_cluster_or_default(args.cluster)
     workers = [w for w in cluster.workers if not args.host or w.host == args.host]
@@ -45,7 +46,7 @@ def run(args: argparse.Namespace) -> int:
         raise UserError(f"{', '.join(others)}: only workers on cpu can be measured so far")
     measured = measure(args.model, args.weights, parse_size(args.input), [w.threads for w in workers], args.budget)
     by_name = dict(zip([w.name for w in workers], measured, strict=True))
-    link = None
+    link, stage_s = None, measure_stage_overhead()
     if not args.no_link:
         os.environ.setdefault("ROS_DOMAIN_ID", str(random.randrange(1, 100)))
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
@@ -57,14 +58,16 @@ def run(args: argparse.Namespace) -> int:
         found = {"workers": {n: asdict(t) for n, t in by_name.items()}}
         if link:
             found["within_host"] = asdict(link.link)
+            found["message_s"], found["stage_s"] = link.message_s, stage_s
             found["round_trip_ms"] = {n: [round(s * 1e3, 4) for s in times] for n, times in link.round_trip_s.items()}
         print(json.dumps(found))
     else:
         _print(by_name, link)
+        print(f"a stage takes {stage_s * 1e3:.3f} ms besides its kernels")
     if args.output:
         values = yaml.safe_load(Path(cluster.source).read_text(encoding="utf-8"))
         args.output.write_text(
-            yaml.safe_dump(with_measurements(values, by_name, link and link.link), sort_keys=False), encoding="utf-8"
+            yaml.safe_dump(with_measurements(values, by_name, stage_s, link), sort_keys=False), encoding="utf-8"
         )
         print(f"written: {args.output}; use it with --cluster {args.output}", file=sys.stderr)
     return 0
@@ -89,7 +92,7 @@ def measure(model: str, weights: str, size: tuple[int, int] | None, threads: lis
         return measure_together(choices, budget_s, lambda: progress.advance(task))
 
 
-def with_measurements(values: dict, measured: dict, link) -> dict:
+def with_measurements(values: dict, measured: dict, stage_s: float = 0.0, link=None) -> dict:
     """A cluster file's values with stage times per worker, in place of earlier ones of the same model and size."""
     for worker in values["workers"]:
         if worker["name"] not in measured:
@@ -106,8 +109,12 @@ def with_measurements(values: dict, measured: dict, link) -> dict:
         same = [entry["model"], entry["input"]]
         others = [m for m in worker.get("measured", []) if [m["model"], m["input"]] != same]
         worker["measured"] = [*others, entry]
+        worker["stage_s"] = round(stage_s, 7)
+        if link is not None:
+            worker["message_s"] = round(link.message_s, 7)
     if link is not None:
-        figures = {"alpha_s": round(link.alpha_s, 7), "bytes_per_s": round(link.bytes_per_s)}
+        beside = link.link_beside_processors
+        figures = {"alpha_s": round(beside.alpha_s, 7), "bytes_per_s": round(beside.bytes_per_s)}
         values.setdefault("links", {"default": dict(figures)})["within_host"] = figures
     return values
 
@@ -118,7 +125,7 @@ def _print(by_name: dict, link) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    console = Console(width=100)
+    console = Console(width=120)
     times = list(by_name.values())
     first = times[0]
     table = Table(title=f"{first.model} {first.height}x{first.width}: ms per stage, all workers computing at once")
@@ -149,6 +156,6 @@ def _print(by_name: dict, link) -> None:
     console.print(messages)
     console.print(
         f"alpha {link.link.alpha_s * 1e3:.3f} ms, {link.link.bytes_per_s / 1e6:.0f} MB/s; a small message takes its "
-        f"sender {link.send_s * 1e3:.3f} ms; lost {link.lost}",
+        f"sender {link.send_s * 1e3:.3f} ms and its receiver {link.take_s * 1e3:.3f} ms; lost {link.lost}",
         highlight=False,
     )

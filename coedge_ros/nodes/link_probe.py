@@ -28,6 +28,7 @@ SIZES = (1024, 16384, 65536, 262144, 1048576)
 NEAR, FAR = "probe_near", "probe_far"
 MATCH_LIMIT_S = 20.0
 LOST_AFTER_S = 2.0
+_LEAST_ALPHA_S = 1e-5
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class LinkFigures:
     round_trip_s : dict of int to list of float
         Payload bytes to seconds, there with the payload and back with 16 bytes.
     send_s, take_s : float
-        Processor time of one small message at its sender and its receiver.
+        Processor time of one small message at its sender and its receiver; both are part of the round trips.
     lost : int
         Round trips that never ended.
     """
@@ -57,11 +58,26 @@ class LinkFigures:
     @property
     def link(self) -> Link:
         """Fit of `alpha + n / beta` to the medians, relative errors weighted alike."""
+        alpha_s, per_byte_s = self._fit()
+        return Link(max(alpha_s, _LEAST_ALPHA_S), 1.0 / max(per_byte_s, 1e-12))
+
+    @property
+    def message_s(self) -> float:
+        """Processor time of a message at either end, the mean of both."""
+        return (self.send_s + self.take_s) / 2
+
+    @property
+    def link_beside_processors(self) -> Link:
+        """The link for a planner that counts `message_s` at both ends by itself."""
+        alpha_s, per_byte_s = self._fit()
+        return Link(max(alpha_s - self.send_s - self.take_s, _LEAST_ALPHA_S), 1.0 / max(per_byte_s, 1e-12))
+
+    def _fit(self) -> tuple[float, float]:
         sizes = np.array(sorted(self.round_trip_s), float)
         seconds = np.array([median(self.round_trip_s[int(n)]) for n in sizes])
         rows = np.stack([np.full(len(sizes), 2.0), sizes], axis=1) / seconds[:, None]
         alpha, per_byte = np.linalg.lstsq(rows, np.ones(len(sizes)), rcond=None)[0]
-        return Link(max(float(alpha), 1e-6), 1.0 / max(float(per_byte), 1e-12))
+        return float(alpha), float(per_byte)
 
 
 def _message(size_bytes: int, number: int, source: str) -> Outgoing:
@@ -162,9 +178,13 @@ def _round_trips(channel: DdsChannel, repeats: int, sizes: tuple[int, ...]) -> L
     return LinkFigures(times, median(send_s), _take_s(channel), lost)
 
 
-def _take_s(channel: DdsChannel) -> float:
-    """Time of a look for a fragment that is not there: what each wait costs apart from sleeping."""
-    began = time.perf_counter()
-    for _ in range(200):
-        channel.receive(0.0)
-    return (time.perf_counter() - began) / 200
+def _take_s(channel: DdsChannel, repeats: int = 20) -> float:
+    """Time of taking a small message that has arrived."""
+    times = []
+    for number in range(repeats):
+        channel.send(FAR, _message(16, 2**31 + number, NEAR))
+        time.sleep(0.005)
+        began = time.perf_counter()
+        if channel.receive(0.0) is not None:
+            times.append(time.perf_counter() - began)
+    return median(times) if times else 0.0

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import median
 
+import numpy as np
 import torch
+from torch import nn
 
+from coedge_ros.execution.in_process import InProcessCluster
 from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
-from coedge_ros.graph.lower import PartitionedModel
+from coedge_ros.graph.lower import PartitionedModel, partition_model
 from coedge_ros.spec.cluster import StageTimes
 from coedge_ros.spec.cuts import layer_cuts
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
@@ -22,6 +25,7 @@ from coedge_ros.spec.schedule import derive_schedule
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the rows
 _NAMES = ("measured", "others")
+_OVERHEAD_STAGES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +123,22 @@ def tables(
                 points[rows] = max(measured[fraction][index], 1e-9)
         found.append(StageTimes(stage.first, stage.last, tuple(points), tuple(points.values())))
     return tuple(found)
+
+
+def measure_stage_overhead(repeats: int = 30, clock: Callable[[], float] = time.perf_counter) -> float:
+    """Seconds that a stage costs besides its kernels: Python between stages, measured on maps of a few values."""
+    layers = [nn.Conv2d(3, 3, 3, padding=1) for _ in range(_OVERHEAD_STAGES)]
+    model = partition_model(nn.Sequential(*layers).eval(), 8, 8)
+    plan = plan_with_fraction(model, layer_cuts(model.graph), 1.0)
+    timed, cluster = TimedProgram(model, plan, clock), InProcessCluster(model, plan)
+    frame = np.zeros((8, 8, 3), np.uint8)
+    excess = []
+    for _ in range(repeats):
+        kernels = sum(timed.run())
+        began = clock()
+        cluster.run(frame)
+        excess.append((clock() - began - kernels) / len(timed.program.stages))
+    return max(median(excess), 0.0)
 
 
 def default_cuts(model: PartitionedModel) -> tuple[int, ...]:
