@@ -74,7 +74,7 @@ def search(
     point = min(points, key=lambda p: p.score)
     # once more over the cuts, with the shares that the search has found so far
     shares = [row for p in points for row in np.diff(p.bounds, axis=1).astype(float)]
-    costs = StageCosts(request.tables, devices, patterns_for(devices, None, extra=shares, others=False))
+    costs = StageCosts(request.tables, devices, patterns_for(devices, None, extra=shares, limit=12, others=False))
     plans = _searched(request, costs)
     scores = request.scores(evaluator.figures_of(plans))
     again = refiner.point(plans[int(scores.argmin())], float(scores.min()))

@@ -51,7 +51,7 @@ class Refiner:
         Most plans per evaluation.
     """
 
-    def __init__(self, evaluator: Evaluator, score: Score, budget: int, batch: int = 64):
+    def __init__(self, evaluator: Evaluator, score: Score, budget: int, batch: int = 128):
         self.evaluator, self.score, self.left, self.batch = evaluator, score, budget, batch
         self.tables = evaluator.tables
         self.count = evaluator.devices.count
@@ -68,9 +68,10 @@ class Refiner:
 
     # -- steps with the same cuts -------------------------------------------------------------------------------------
 
-    def improve_rows(self, point: Point, size: float = 0.06) -> Point:
+    def improve_rows(self, point: Point, size: float = 0.06, rounds: int = 1000) -> Point:
         """Shift boundaries, by `size` of the height at first and by single rows in the end; then try other heads."""
-        while self.left > 0:
+        while self.left > 0 and rounds > 0:
+            rounds -= 1
             before = point.score
             point = self._try(point, self._shifts(point, size, everywhere=True))
             point = self._try(point, self._shifts(point, size, everywhere=False))
@@ -163,7 +164,7 @@ class Refiner:
 
         return self._greedy(point, [cut for cut in point.cuts if cut not in forced], without)
 
-    def split_stages(self, point: Point, places: Iterable[int], parts: tuple[float, ...] = (0.06, 0.15, 0.35)) -> Point:
+    def split_stages(self, point: Point, places: Iterable[int], parts: tuple[float, ...] = (0.1, 0.35)) -> Point:
         """Cut a stage in two and change who works in one half: a part of the rows to another worker, or all to one.
 
         This is the step that a plan on one worker needs to become one on several.
