@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of all nodes")
     parser.add_argument("--host", default="", help="start only the workers that the cluster file puts on this host")
     parser.add_argument("--only", choices=("all", "manager", "workers"), default="all", help="what to start here")
-    parser.add_argument("--planner", default="coedge", help="how rows are shared out")
+    parser.add_argument("--planner", default="fused", help="how rows are shared out")
     parser.add_argument(
         "--objective", choices=("latency", "energy", "throughput"), default="latency",
         help="what is made small; energy without a deadline splits nothing, the least energy is one worker",

@@ -22,7 +22,7 @@ _IMAGES = {
                "example_video. Empty for no camera node, when a robot's camera publishes image_topic."),
     "rate_hz": ("10.0", "Images per second of the camera node."),
     "loop": ("false", "Whether the camera node plays its source again and again."),
-    "planner": ("coedge", "How rows are shared out."),
+    "planner": ("fused", "How rows are shared out."),
     "objective": ("latency", "What is made small: latency, energy or throughput. Energy without a deadline splits "
                   "nothing, because the least energy is one worker."),
     "deadline_s": ("0.0", "Latency deadline of a frame in seconds; 0 for none."),

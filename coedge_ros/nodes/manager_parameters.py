@@ -12,7 +12,7 @@ PARAMETERS = (
     ),
     Parameter("expected_workers", (), "Workers to wait for; empty for all of the cluster file.", read_only=True),
     Parameter("wait_for_workers_s", 30.0, "Plan without those that are not there by then.", "s", 0.0, 3600.0),
-    Parameter("planner", "coedge", "How rows are shared out.", read_only=True),
+    Parameter("planner", "fused", "How rows are shared out.", read_only=True),
     Parameter("rows", "", "For planner manual: rows per worker, with commas; empty: equal.", read_only=True),
     Parameter("cuts", "layers", "For planner manual: layers, none, or operator indices with commas.", read_only=True),
     Parameter(
