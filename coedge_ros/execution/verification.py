@@ -178,11 +178,11 @@ class Oracle:
         for frame in self.frames() if frames is None else frames:
             made.clear()
             answer = banded.run(frame)
-            outputs += self._compare_outputs(answer.outputs, frame)
+            outputs += self.compare_outputs(answer.outputs, frame)
             cuts += self._compare_cuts(plan, made, frame)
         return Verdict(tuple(outputs), tuple(cuts), answer.usage)
 
-    def _compare_outputs(self, found: dict[str, torch.Tensor], frame: np.ndarray) -> list[Comparison]:
+    def compare_outputs(self, found: dict[str, torch.Tensor], frame: np.ndarray) -> list[Comparison]:
         """What the manager has against what the user's module answers."""
         choices = {
             name: choice

@@ -24,6 +24,7 @@ from coedge_ros.graph.rules import (  # noqa: F401
 from coedge_ros.graph.rules.registry import RULES, Lowered, Value
 from coedge_ros.graph.simplify import simplify
 from coedge_ros.graph.trace import PixelInput, trace
+from coedge_ros.graph.whole import refuse_gathered
 from coedge_ros.spec.graph import Kind, ModelGraph, Operand, Operator, Placement
 from coedge_ros.spec.tensors import TensorSpec
 
@@ -75,7 +76,7 @@ def partition_model(
     digest : str, optional
         sha256 of the weights when it is already known.
     strict : bool
-        Refuse a model in which an operator with convolutions behind it must run whole.
+        Refuse a model in which an operator needs a whole map; a pooled head does not.
 
     Raises
     ------
@@ -92,8 +93,8 @@ def partition_nodes(nodes: NodeGraph, digest: str, *, strict: bool = False) -> P
     if model.graph.trunk_length == 0 or model.graph.trunk_macs == 0:
         why = f" ({model.graph.notices[0]})" if model.graph.notices else ""
         raise ModelError(f"no convolution of this model can be split by rows{why}: run it whole on one worker")
-    if strict and model.graph.notices:
-        raise ModelError("refused by --strict: " + "; ".join(model.graph.notices))
+    if strict:
+        refuse_gathered(model.graph)
     return model
 
 

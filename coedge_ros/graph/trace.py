@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import operator
 import warnings
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from torch import nn
 from torch.utils import _pytree as pytree
 
 from coedge_ros.errors import ModelError
+from coedge_ros.graph.blame import first_line, line_of_error, line_of_text, quiet
 from coedge_ros.graph.in_place import InPlace, plain_in_place
 from coedge_ros.graph.ir import Node, NodeGraph, Pick, Ref
 
@@ -61,10 +63,12 @@ def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> Node
         When torch.export cannot follow the model; the message names the line or operator.
     """
     frame = torch.zeros(1, channels, height, width, dtype=torch.uint8)
+    with contextlib.suppress(NotImplementedError):  # an archive: its export froze the mode
+        module.eval()
     try:
-        with warnings.catch_warnings(), torch.no_grad():
+        with warnings.catch_warnings(), torch.no_grad(), quiet():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(module.eval(), (frame,))
+            exported = torch.export.export(module, (frame,))
             in_place = plain_in_place(exported.graph)
             if in_place is None:
                 exported = exported.run_decompositions({})  # takes as long as the export itself
@@ -74,12 +78,23 @@ def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> Node
 
 
 def _explain(error: Exception, height: int, width: int) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    where = next((line for line in reversed(lines) if line.startswith('File "')), "")
+    where = f" at {line}" if (line := line_of_error(error) or line_of_text(str(error))) else ""
     return (
-        f"torch.export cannot trace the model at {height}x{width}: {text}{' at ' + where if where else ''}. "
-        "Check that the input size fits the model; rewrite the line without data-dependent Python control flow"
+        f"torch.export cannot trace the model at {height}x{width}: {first_line(error)}{where}; "
+        "check that the input size fits, and rewrite what depends on the values of the image and not on its size"
+    )
+
+
+def _refuse_unknown_size(item: torch.fx.Node, value: object) -> None:
+    """A result whose size depends on the image has no rows that a plan could name."""
+    found = value if isinstance(value, (list, tuple)) else [value]
+    sizes = [n for v in found if isinstance(v, torch.Tensor) for n in v.shape]
+    if all(isinstance(n, int) for n in sizes) and not any(isinstance(v, torch.SymInt) for v in found):
+        return
+    where = line_of_text(item.meta.get("stack_trace") or "")
+    raise ModelError(
+        f"{item.target} at {_path_of(item) or 'the top'} makes a result whose size depends on the values of the image"
+        f"{' (' + where + ')' if where else ''}: end the model before it, and do it with what the model answers"
     )
 
 
@@ -112,6 +127,7 @@ def _nodes_of(exported: torch.export.ExportedProgram, in_place: dict[str, InPlac
             )
             values[item.name] = Ref(item.name)
         else:
+            _refuse_unknown_size(item, item.meta.get("val"))
             args = pytree.tree_map_only(torch.fx.Node, lambda n: values[n.name], tuple(item.args))
             kwargs = pytree.tree_map_only(torch.fx.Node, lambda n: values[n.name], dict(item.kwargs))
             value = item.meta.get("val")
@@ -140,10 +156,15 @@ def _output_name(values, node) -> str:
     return value.name
 
 
-def _node(item, target, args, kwargs, value) -> Node:
+def _path_of(item: torch.fx.Node) -> str:
+    """Module of the user's model that an operator came from; empty for the model itself."""
     stack = item.meta.get("nn_module_stack") or {}
     path = list(stack.values())[-1][0] if stack else ""
     path = path.removeprefix("L['self'].").removeprefix("model.")
+    return "" if path == "model" else path
+
+
+def _node(item, target, args, kwargs, value) -> Node:
     return Node(
         item.name,
         target,
@@ -151,7 +172,7 @@ def _node(item, target, args, kwargs, value) -> Node:
         kwargs,
         tuple(value.shape),
         value.dtype,
-        "" if path == "model" else path,
+        _path_of(item),
     )
 
 

@@ -123,3 +123,13 @@ def _build(name: str) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return models.get_model(name, **options).eval()
+
+
+def build_vit_b_16() -> nn.Module:
+    """A transformer, as a factory that `coedge verify` takes."""
+    return _build("vit_b_16")
+
+
+def build_swin_t() -> nn.Module:
+    """Another one."""
+    return _build("swin_t")
