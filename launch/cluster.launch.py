@@ -3,13 +3,13 @@
 ros2 launch coedge_ros cluster.launch.py model:=mobilenet_v2 image_topic:=/camera/image_raw source:=''
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.conditions import IfCondition
 from launch.substitutions import LaunchConfiguration
 from launch_ros.actions import Node
 
-from coedge_ros.nodes.composition import dds_environment, share_folder
-from coedge_ros.nodes.launching import CLUSTER_ARGUMENTS, cluster_options, nodes_of
+from coedge_ros.nodes.composition import share_folder
+from coedge_ros.nodes.launching import CLUSTER_ARGUMENTS, actions_of, cluster_options
 from launch import LaunchDescription
 
 
@@ -20,8 +20,7 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in CLUSTER_ARGUMENTS.items()
     ]
-    profile = [SetEnvironmentVariable(name, value) for name, value in dds_environment().items()]
-    nodes = OpaqueFunction(function=lambda context: nodes_of(cluster_options(context, configurations), context))
+    nodes = OpaqueFunction(function=lambda context: actions_of(cluster_options(context, configurations), context))
     rviz = Node(
         package="rviz2",
         executable="rviz2",
@@ -29,4 +28,4 @@ def generate_launch_description():
         arguments=["-d", str(share_folder() / "config" / "coedge.rviz")],
         condition=IfCondition(configurations["rviz"]),
     )
-    return LaunchDescription([*arguments, *profile, nodes, rviz])
+    return LaunchDescription([*arguments, nodes, rviz])

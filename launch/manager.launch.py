@@ -3,11 +3,10 @@
 ros2 launch coedge_ros manager.launch.py cluster:=my_robots.yaml image_topic:=/camera/image_raw
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from coedge_ros.nodes.composition import dds_environment
-from coedge_ros.nodes.launching import MANAGER_ARGUMENTS, manager_options, nodes_of
+from coedge_ros.nodes.launching import MANAGER_ARGUMENTS, actions_of, manager_options
 from launch import LaunchDescription
 
 
@@ -18,6 +17,5 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in MANAGER_ARGUMENTS.items()
     ]
-    profile = [SetEnvironmentVariable(name, value) for name, value in dds_environment().items()]
-    nodes = OpaqueFunction(function=lambda context: nodes_of(manager_options(context, configurations), context))
-    return LaunchDescription([*arguments, *profile, nodes])
+    nodes = OpaqueFunction(function=lambda context: actions_of(manager_options(context, configurations), context))
+    return LaunchDescription([*arguments, nodes])

@@ -3,11 +3,10 @@
 ros2 launch coedge_ros worker.launch.py cluster:=my_robots.yaml host:=robot_2
 """
 
-from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
+from launch.actions import DeclareLaunchArgument, OpaqueFunction
 from launch.substitutions import LaunchConfiguration
 
-from coedge_ros.nodes.composition import dds_environment
-from coedge_ros.nodes.launching import WORKER_ARGUMENTS, nodes_of, worker_options
+from coedge_ros.nodes.launching import WORKER_ARGUMENTS, actions_of, worker_options
 from launch import LaunchDescription
 
 
@@ -18,6 +17,5 @@ def generate_launch_description():
         DeclareLaunchArgument(name, default_value=default, description=text)
         for name, (default, text) in WORKER_ARGUMENTS.items()
     ]
-    profile = [SetEnvironmentVariable(name, value) for name, value in dds_environment().items()]
-    nodes = OpaqueFunction(function=lambda context: nodes_of(worker_options(context, configurations), context))
-    return LaunchDescription([*arguments, *profile, nodes])
+    nodes = OpaqueFunction(function=lambda context: actions_of(worker_options(context, configurations), context))
+    return LaunchDescription([*arguments, nodes])

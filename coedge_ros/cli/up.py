@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
+from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
@@ -85,11 +85,12 @@ def run(args: argparse.Namespace) -> int:
         with_manager=args.only != "workers", with_workers=args.only != "manager",
     )  # fmt: skip
     specs = cluster_processes(options)
+    profile = dds_environment(cluster_of(options.cluster).network)
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupt)
     remove_stale_segments()
     try:
-        with ProcessGroup(output=args.log_folder, log_level=args.log_level) as group:
+        with ProcessGroup(profile, args.log_folder, args.log_level) as group:
             try:
                 group.start(specs)
                 return watch(group)

@@ -129,13 +129,13 @@ def share_folder() -> Path:
     return Path(__file__).resolve().parents[2]  # a checkout that is not installed
 
 
-def dds_environment() -> dict[str, str]:
-    """Environment variables that make Fast DDS use the package's profile, unless the user has chosen one."""
+def dds_environment(network: str = "wired") -> dict[str, str]:
+    """Environment variables that make Fast DDS use a profile of the package, unless the user has chosen one."""
     names = (
         "FASTDDS_DEFAULT_PROFILES_FILE",
         "FASTRTPS_DEFAULT_PROFILES_FILE",
     )  # Kilted reads the first, Jazzy the second
     if any(name in os.environ for name in names):
         return {}
-    profile = str(share_folder() / "config" / "fastdds_wired.xml")
+    profile = str(share_folder() / "config" / f"fastdds_{network}.xml")
     return {names[0] if os.environ.get("ROS_DISTRO", "kilted") != "jazzy" else names[1]: profile}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from coedge_ros.nodes.composition import PACKAGE, ClusterOptions, cluster_processes
+from coedge_ros.nodes.composition import PACKAGE, ClusterOptions, cluster_of, cluster_processes, dds_environment
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
 
 # name: (default, description)
@@ -86,12 +86,15 @@ def manager_options(context, configurations) -> ClusterOptions:
     return ClusterOptions(**_common(values), **_manager(values), with_workers=False)
 
 
-def nodes_of(options: ClusterOptions, context) -> list:
-    """Launch actions of the processes."""
+def actions_of(options: ClusterOptions, context) -> list:
+    """Launch actions: the DDS profile that fits the cluster's network, then the processes."""
+    from launch.actions import SetEnvironmentVariable
     from launch_ros.actions import Node
 
     level = context.launch_configurations.get("log_level", "info")
-    return [
+    variables = dds_environment(cluster_of(options.cluster).network)
+    profile = [SetEnvironmentVariable(name, value) for name, value in variables.items()]
+    return profile + [
         Node(
             package=PACKAGE,
             executable=spec.executable,

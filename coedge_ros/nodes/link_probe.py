@@ -7,8 +7,9 @@ everything that a worker pays: filling the message, DDS, waking up, taking it an
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
+import signal
+import threading
 import time
 from dataclasses import dataclass
 from statistics import median
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import rclpy
 import torch
+from rclpy.signals import SignalHandlerOptions
 
 from coedge_ros.errors import UserError
 from coedge_ros.execution.fragment import FrameKey, Outgoing
@@ -24,6 +26,7 @@ from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.spec.cluster import Link
 from coedge_ros.spec.schedule import Transfer, TransferKind
 
+CHUNK_BYTES = 262144
 SIZES = (1024, 16384, 65536, 262144, 1048576)
 NEAR, FAR = "probe_near", "probe_far"
 MATCH_LIMIT_S = 20.0
@@ -88,11 +91,17 @@ def _message(size_bytes: int, number: int, source: str) -> Outgoing:
 
 
 def _open(name: str, peer: str, chunk_bytes: int) -> tuple[Any, DdsChannel]:
-    rclpy.init(args=[])
+    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
     control = rclpy.create_node(name, namespace="coedge_probe", start_parameter_services=False)
     channel = DdsChannel(make_data_node(control, name), name, 256, chunk_bytes, control.resolve_topic_name)
     channel.connect(peer)
     return control, channel
+
+
+def _close(control: Any, channel: DdsChannel) -> None:
+    channel.close()
+    control.destroy_node()
+    rclpy.try_shutdown()
 
 
 def _take(channel: DdsChannel, limit_s: float) -> tuple[int, int] | None:
@@ -107,51 +116,53 @@ def _take(channel: DdsChannel, limit_s: float) -> tuple[int, int] | None:
     return None
 
 
-def _echo(stop: Any, chunk_bytes: int) -> None:
-    """Child process: answers every transfer with 16 bytes."""
+def far(chunk_bytes: int = CHUNK_BYTES) -> None:
+    """The far end: answers every transfer with 16 bytes, until the process is told to end (SIGTERM)."""
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
     control, channel = _open(FAR, NEAR, chunk_bytes)
     while not stop.is_set():
         if came := _take(channel, 0.1):
             channel.send(NEAR, _message(16, came[0], FAR))
-    channel.close()
-    control.destroy_node()
-    rclpy.try_shutdown()
+    _close(control, channel)
 
 
-def probe_within_host(repeats: int = 40, chunk_bytes: int = 262144, sizes: tuple[int, ...] = SIZES) -> LinkFigures:
-    """Measure between two processes of this host, over the domain and the transport that the environment names.
+def near(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: tuple[int, ...] = SIZES) -> LinkFigures:
+    """Measure from this process to one that runs `far`, over the domain and transport that the environment names.
 
     rclpy must not be initialised in this process.
 
     Raises
     ------
     UserError
-        When the two do not find each other.
+        When the two do not find each other, or everything of a size is lost.
     """
-    context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    child = context.Process(target=_echo, args=(stop, chunk_bytes), daemon=True)
-    child.start()
     control, channel = _open(NEAR, FAR, chunk_bytes)
     try:
         end = time.perf_counter() + MATCH_LIMIT_S
         while FAR not in channel.matched():
-            if time.perf_counter() > end or not child.is_alive():
+            if time.perf_counter() > end:
                 raise UserError(
-                    f"two processes of this host did not find each other over DDS within {MATCH_LIMIT_S:.0f} s: see "
-                    "ROS_DOMAIN_ID, ROS_AUTOMATIC_DISCOVERY_RANGE and the Fast DDS profile"
+                    f"two processes did not find each other over DDS within {MATCH_LIMIT_S:.0f} s: see ROS_DOMAIN_ID, "
+                    "ROS_AUTOMATIC_DISCOVERY_RANGE and the Fast DDS profile"
                 )
             time.sleep(0.05)
         return _round_trips(channel, repeats, sizes)
     finally:
-        stop.set()
+        _close(control, channel)
+
+
+def probe_within_host(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: tuple[int, ...] = SIZES) -> LinkFigures:
+    """Measure between this process and a child, see `near`."""
+    child = multiprocessing.get_context("spawn").Process(target=far, args=(chunk_bytes,), daemon=True)
+    child.start()
+    try:
+        return near(repeats, chunk_bytes, sizes)
+    finally:
+        child.terminate()
         child.join(5.0)
         if child.is_alive():
-            child.terminate()
-        channel.close()
-        with contextlib.suppress(Exception):
-            control.destroy_node()
-        rclpy.try_shutdown()
+            child.kill()
 
 
 def _round_trips(channel: DdsChannel, repeats: int, sizes: tuple[int, ...]) -> LinkFigures:
@@ -174,7 +185,7 @@ def _round_trips(channel: DdsChannel, repeats: int, sizes: tuple[int, ...]) -> L
                 if size == min(sizes):
                     send_s.append(sent - began)
     if not all(times.values()):
-        raise UserError("fragments were lost between two processes of this host: is /dev/shm full?")
+        raise UserError("everything of a size was lost between two processes: is /dev/shm full, or the link down?")
     return LinkFigures(times, median(send_s), _take_s(channel), lost)
 
 

@@ -126,6 +126,8 @@ class ClusterSpec:
         Where the camera node runs.
     expected : tuple of str
         Workers that the manager waits for.
+    network : str
+        `wired` or `wireless`: which of the package's Fast DDS profiles fits.
     source : str
         The file, for messages.
     """
@@ -138,6 +140,7 @@ class ClusterSpec:
     links: Mapping[tuple[str, str], Link] = field(default_factory=dict)
     manager_transmit_w: float = 0.0
     camera_host: str = ""
+    network: str = "wired"
     expected: tuple[str, ...] = ()
     description: str = ""
     source: str = "cluster"

@@ -17,6 +17,7 @@ from coedge_ros.errors import UserError
 from coedge_ros.spec.cluster import WITHIN_HOST, ClusterSpec, Host, Link, MeasuredTimes, Power, StageTimes, WorkerSpec
 
 _REQUIRED = object()
+NETWORKS = ("wired", "wireless")
 
 
 def load_cluster(path: str | Path) -> ClusterSpec:
@@ -50,6 +51,9 @@ def parse_cluster(text: str, source: str = "cluster") -> ClusterSpec:
     hosts = tuple(_host(section) for section in top.sections("hosts"))
     workers = tuple(_worker(section) for section in top.sections("workers"))
     links, manager, camera = top.section("links"), top.section("manager", {}), top.section("camera", {})
+    network = top.text("network", NETWORKS[0])
+    if network not in NETWORKS:
+        top.fail("network", f"is {network!r}, not one of {', '.join(NETWORKS)}")
     if not workers:
         raise UserError(f"{source}: workers: none; name at least one")
     manager_host = manager.text("host", hosts[0].name if hosts else "")
@@ -62,6 +66,7 @@ def parse_cluster(text: str, source: str = "cluster") -> ClusterSpec:
         manager_host=manager_host,
         manager_transmit_w=manager.number("transmit_w", 0.0, minimum=0),
         expected=manager.texts("expected", tuple(worker.name for worker in workers)),
+        network=network,
         camera_host=camera.text("host", manager_host),
         description=top.text("description", ""),
         source=source,

@@ -1,12 +1,15 @@
 """Which processes a cluster has, from its file and the user's choices."""
 
+import os
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from coedge_ros.errors import UserError
 from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, dds_environment, share_folder
+from coedge_ros.spec.cluster_file import NETWORKS
 
 FILE = """
 hosts: [{name: box}, {name: robot}]
@@ -115,3 +118,19 @@ def test_the_dds_profile_is_the_packages_own_unless_the_user_has_chosen_one(monk
     assert list(dds_environment()) == ["FASTRTPS_DEFAULT_PROFILES_FILE"]
     monkeypatch.setenv("FASTRTPS_DEFAULT_PROFILES_FILE", "/mine.xml")
     assert dds_environment() == {}
+
+
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_that_a_cluster_file_may_name_has_a_profile(network, monkeypatch):
+    for name in [name for name in os.environ if name.endswith("_DEFAULT_PROFILES_FILE")]:
+        monkeypatch.delenv(name)
+    (path,) = dds_environment(network).values()
+    profiles = ElementTree.parse(path).getroot()
+    sizes = {
+        transport.findtext("{*}type"): int(transport.findtext("{*}maxMessageSize"))
+        for transport in profiles.iterfind(".//{*}transport_descriptor")
+    }
+    segment = int(profiles.findtext(".//{*}segment_size"))
+    assert segment >= sizes["SHM"] >= 262144 + 1024, "a chunk must fit, or shared memory is silently off"
+    assert (sizes["UDPv4"] <= 1472) == (network == "wireless")  # one packet of Ethernet or not
+    assert profiles.findtext(".//{*}heartbeat_period/{*}nanosec") == "10000000"

@@ -80,6 +80,13 @@ def test_a_refusal_names_file_key_and_what_is_legal(old, new, message):
     assert str(caught.value).startswith("c.yaml")
 
 
+def test_the_network_is_wired_unless_the_file_says_otherwise():
+    assert parse_cluster(MINIMAL).network == "wired"
+    assert parse_cluster(MINIMAL + "network: wireless\n").network == "wireless"
+    with pytest.raises(UserError, match="network.*'lora', not one of wired, wireless"):
+        parse_cluster(MINIMAL + "network: lora\n")
+
+
 def test_a_missing_file_is_named():
     with pytest.raises(UserError, match="nowhere.yaml cannot be read"):
         load_cluster("nowhere.yaml")
