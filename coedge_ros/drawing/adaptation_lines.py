@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from matplotlib.lines import Line2D
 
 from coedge_ros.drawing import figures
-from coedge_ros.drawing.comparison_lines import log_ticks
+from coedge_ros.drawing.comparison_lines import apart, log_ticks, number_ticks
+from coedge_ros.drawing.heading import Heading
 from coedge_ros.drawing.planner_style import planner_style
 from coedge_ros.drawing.text import Rendering, fitted
 
 WIDTH_IN, LEFT_IN, RIGHT_IN = 9.0, 0.85, 0.25
-HEAD_IN, FOOT_IN, LINKS_IN, PANEL_IN, TITLE_IN = 1.2, 0.65, 0.95, 1.45, 0.38
+FOOT_IN, LINKS_IN, PANEL_IN, TITLE_IN = 0.65, 0.95, 1.45, 0.36
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,16 +27,16 @@ def draw_adaptation(
     times_s: Sequence[float], bandwidth_mbit_s: Sequence[float], panels: Sequence[AdaptationPanel], subtitle: str
 ) -> Rendering:
     """Draw the rate of the links on top, and a panel per model below; vertical axes are logarithmic."""
-    height_in = HEAD_IN + TITLE_IN + LINKS_IN + len(panels) * (TITLE_IN + PANEL_IN) + FOOT_IN
+    heading = Heading("Latency of a frame while the links change", subtitle, _legend(panels), WIDTH_IN)
+    height_in = heading.height_in + TITLE_IN + LINKS_IN + len(panels) * (TITLE_IN + PANEL_IN) + FOOT_IN
     figure = figures.new_figure(WIDTH_IN, height_in)
-    keys = list(dict.fromkeys(key for panel in panels for key in panel.latency_ms))
-    _heading(figure, height_in, keys, subtitle)
-    top_in = HEAD_IN + TITLE_IN
+    heading.draw(figure, height_in)
+    top_in = heading.height_in + TITLE_IN
     axes = _axes(figure, height_in, top_in, LINKS_IN)
     axes.step(times_s, bandwidth_mbit_s, where="post", color=figures.INK, linewidth=1.4)
     axes.set_yscale("log")
     axes.set_ylim(min(bandwidth_mbit_s) / 1.6, max(bandwidth_mbit_s) * 1.6)
-    log_ticks(axes.yaxis, *axes.get_ylim())
+    number_ticks(axes.yaxis, apart(sorted(set(bandwidth_mbit_s)), 0.16))
     _finish(axes, times_s, "rate of all links", "Mbit/s", last=not panels)
     top_in += LINKS_IN
     for index, panel in enumerate(panels):
@@ -63,21 +64,12 @@ def _style(key: tuple[str, bool]) -> dict:
     return {"color": planner_style(planner).line, "linewidth": width, "linestyle": "-" if again else (0, (1.6, 1.1))}
 
 
-def _heading(figure, height_in: float, keys, subtitle: str) -> None:
-    left = 0.2 / WIDTH_IN
-    title = "Latency of a frame while the links change"
-    figure.text(left, 1 - 0.27 / height_in, title, fontsize=13, fontweight="bold", color=figures.INK, va="center")
-    subtitle = fitted(subtitle, round(9.5 * figures.DPI / 72), False, (WIDTH_IN - 0.4) * figures.DPI)
-    figure.text(left, 1 - 0.55 / height_in, subtitle, fontsize=9.5, color=figures.QUIET, va="center", parse_math=False)
+def _legend(panels: Sequence[AdaptationPanel]) -> list[Line2D]:
     handles = []
-    for planner, again in keys:
+    for planner, again in dict.fromkeys(key for panel in panels for key in panel.latency_ms):
         label = f"{planner_style(planner).label}, {'planned again' if again else 'first plan kept'}"
         handles.append(Line2D([], [], label=label, **_style((planner, again))))
-    figure.legend(
-        handles=handles, loc="center left", bbox_to_anchor=(left, 1 - 0.87 / height_in), ncol=len(handles),
-        frameon=False, fontsize=8.5, borderaxespad=0, borderpad=0, columnspacing=1.4, handlelength=2.4,
-        labelcolor=figures.INK,
-    )  # fmt: skip
+    return handles
 
 
 def _finish(axes, times_s: Sequence[float], name: str, unit: str, last: bool) -> None:

@@ -3,16 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from coedge_ros.drawing import figures
+from coedge_ros.drawing.heading import Heading
 from coedge_ros.drawing.planner_style import planner_style
 from coedge_ros.drawing.text import Rendering, fitted
 
 PANEL_IN, GAP_IN, LEFT_IN, RIGHT_IN = 2.55, 0.3, 1.45, 0.15
-HEAD_IN, FOOT_IN, BAR_IN, TITLE_IN, LABEL_IN = 0.95, 0.1, 0.27, 0.42, 0.38
+FOOT_IN, BAR_IN, TITLE_IN, LABEL_IN = 0.1, 0.27, 0.36, 0.38
 COLUMNS = 4
 CLIP = 3.0  # bars longer than so many times the median are broken off, so that the others can be told apart
+DASHES = (0, (4, 3))
 TEXT_PART = 0.44  # of a panel's width, for the numbers behind the bars
 
 
@@ -48,15 +51,16 @@ def draw_bars(panels: Sequence[BarPanel], subtitle: str) -> Rendering:
     plot_in = BAR_IN * max(len(panel.bars) for panel in panels) + 0.1
     width_in = LEFT_IN + columns * PANEL_IN + (columns - 1) * GAP_IN + RIGHT_IN
     row_in = TITLE_IN + plot_in + LABEL_IN
-    height_in = HEAD_IN + 2 * len(chunks) * row_in + FOOT_IN
-    figure = figures.new_figure(width_in, height_in)
-    kinds = [[getattr(bar, value) for bar in panel.bars] for panel in panels for value in ("energy_j", "latency_ms")]
-    if any(max(values) > _limit(values) for values in kinds):
+    shown = [[getattr(bar, key) for bar in panel.bars] for panel in panels for key in ("energy_j", "latency_ms")]
+    if any(max(values) > _limit(values) for values in shown):
         subtitle += "; a gap in a bar: longer than drawn"
-    _heading(figure, height_in, width_in, subtitle, any(not bar.meets_deadline for p in panels for bar in p.bars))
+    heading = Heading("Energy and latency of a frame, by planner", subtitle, _legend(panels), width_in)
+    height_in = heading.height_in + 2 * len(chunks) * row_in + FOOT_IN
+    figure = figures.new_figure(width_in, height_in)
+    heading.draw(figure, height_in)
     for c, chunk in enumerate(chunks):
         for k, kind in enumerate(("energy", "latency")):
-            top_in = HEAD_IN + (2 * c + k) * row_in + TITLE_IN
+            top_in = heading.height_in + (2 * c + k) * row_in + TITLE_IN
             for i, panel in enumerate(chunk):
                 left_in = LEFT_IN + i * (PANEL_IN + GAP_IN)
                 box = (
@@ -66,19 +70,14 @@ def draw_bars(panels: Sequence[BarPanel], subtitle: str) -> Rendering:
     return figures.render(figure)
 
 
-def _heading(figure, height_in: float, width_in: float, subtitle: str, some_miss: bool) -> None:
-    left = 0.2 / width_in
-    figure.text(
-        left, 1 - 0.27 / height_in, "Energy and latency of a frame, by planner", fontsize=13, fontweight="bold",
-        color=figures.INK, va="center",
-    )  # fmt: skip
-    figure.text(left, 1 - 0.56 / height_in, subtitle, fontsize=9.5, color=figures.QUIET, va="center", parse_math=False)
-    if some_miss:
-        figure.legend(
-            handles=[Patch(facecolor="#ffffff", edgecolor=figures.QUIET, hatch="////", label="misses the deadline")],
-            loc="center left", bbox_to_anchor=(left, 1 - 0.82 / height_in), frameon=False, fontsize=9,
-            borderaxespad=0, borderpad=0, handlelength=1.6, labelcolor=figures.INK,
-        )  # fmt: skip
+def _legend(panels: Sequence[BarPanel]) -> list[Patch]:
+    handles = []
+    if any(not bar.meets_deadline for panel in panels for bar in panel.bars):
+        hatched = Patch(facecolor="#ffffff", edgecolor=figures.QUIET, hatch="////", label="misses the deadline")
+        handles.append(hatched)
+    if any(panel.deadline_ms is not None for panel in panels):
+        handles.append(Line2D([], [], color=figures.INK, linewidth=1.0, linestyle=DASHES, label="deadline"))
+    return handles
 
 
 def _panel(axes, panel: BarPanel, kind: str, first: bool) -> None:
@@ -95,7 +94,7 @@ def _panel(axes, panel: BarPanel, kind: str, first: bool) -> None:
             axes.plot([x, x + limit * 0.03], [place - 0.5, place + 0.5], color="#ffffff", linewidth=4)
         axes.text(min(value, limit) + 0.03 * limit, place, _number(value), va="center", fontsize=9, color=figures.INK)
     if kind == "latency" and panel.deadline_ms is not None and panel.deadline_ms < limit / (1 - TEXT_PART):
-        axes.axvline(panel.deadline_ms, color=figures.INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=0.5)
+        axes.axvline(panel.deadline_ms, color=figures.INK, linewidth=1.0, linestyle=DASHES, zorder=0.5)
     axes.set_xlim(0, limit / (1 - TEXT_PART))
     axes.set_ylim(len(panel.bars) - 0.4, -0.6)
     labels = [planner_style(bar.planner).label for bar in panel.bars] if first else []
@@ -119,7 +118,7 @@ def _panel(axes, panel: BarPanel, kind: str, first: bool) -> None:
 
 
 def _deadline_text(deadline_ms: float | None) -> str:
-    return "no deadline" if deadline_ms is None else f"dashed: deadline {_number(deadline_ms)} ms"
+    return "no deadline" if deadline_ms is None else f"deadline {_number(deadline_ms)} ms"
 
 
 def _limit(values: Sequence[float]) -> float:

@@ -9,11 +9,12 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from coedge_ros.drawing import figures
+from coedge_ros.drawing.heading import Heading
 from coedge_ros.drawing.planner_style import planner_style
 from coedge_ros.drawing.text import Rendering, fitted
 
 PANEL_W_IN, PANEL_H_IN, GAP_W_IN, GAP_H_IN = 3.9, 2.15, 0.75, 0.95
-LEFT_IN, RIGHT_IN, HEAD_IN, FOOT_IN = 0.8, 0.25, 1.35, 0.65
+LEFT_IN, RIGHT_IN, TITLE_IN, FOOT_IN = 0.8, 0.25, 0.28, 0.65
 WIDEST, NARROWEST = 6.5, 1.6  # lines: earlier planners wider, so that planners with the same answer are all seen
 NOBODY = "#f0f1f4"
 
@@ -52,33 +53,28 @@ def draw_lines(panels: Sequence[LinePanel], text: LinesText, *, log_x: bool = Tr
     rows = ceil(len(panels) / columns)
     plot_w_in = PANEL_W_IN if columns > 1 else 1.8 * PANEL_W_IN
     width_in = LEFT_IN + columns * plot_w_in + (columns - 1) * GAP_W_IN + RIGHT_IN
-    height_in = HEAD_IN + rows * PANEL_H_IN + (rows - 1) * GAP_H_IN + FOOT_IN
+    heading = Heading(text.title, text.subtitle, _legend(panels), width_in)
+    height_in = heading.height_in + TITLE_IN + rows * PANEL_H_IN + (rows - 1) * GAP_H_IN + FOOT_IN
     figure = figures.new_figure(width_in, height_in)
-    _heading(figure, width_in, height_in, panels, text)
+    heading.draw(figure, height_in)
     for index, panel in enumerate(panels):
         row, column = divmod(index, columns)
         left_in = LEFT_IN + column * (plot_w_in + GAP_W_IN)
-        bottom_in = height_in - HEAD_IN - (row + 1) * PANEL_H_IN - row * GAP_H_IN
+        bottom_in = height_in - heading.height_in - TITLE_IN - (row + 1) * PANEL_H_IN - row * GAP_H_IN
         box = left_in / width_in, bottom_in / height_in, plot_w_in / width_in, PANEL_H_IN / height_in
         _panel(figure.add_axes(box), panel, text, log_x, plot_w_in)
     return figures.render(figure)
 
 
-def _heading(figure, width_in, height_in, panels, text: LinesText) -> None:
-    left = 0.2 / width_in
-    figure.text(left, 1 - 0.27 / height_in, text.title, fontsize=13, fontweight="bold", color=figures.INK, va="center")
-    room = (width_in - 0.4) * figures.DPI
-    subtitle = fitted(text.subtitle, round(9.5 * figures.DPI / 72), False, room * 1.02)
-    figure.text(left, 1 - 0.55 / height_in, subtitle, fontsize=9.5, color=figures.QUIET, va="center", parse_math=False)
+def _legend(panels: Sequence[LinePanel]) -> list:
     names = list(dict.fromkeys(line.planner for panel in panels for line in panel.lines))
     handles = []
     for rank, name in enumerate(names):
         style = planner_style(name)
-        width = _width(rank, len(names))
         handles.append(
             Line2D(
-                [], [], color=style.line, linewidth=width, marker=style.marker, markersize=5, label=style.label,
-                solid_capstyle="butt",
+                [], [], color=style.line, linewidth=_width(rank, len(names)), marker=style.marker, markersize=5,
+                label=style.label, solid_capstyle="butt",
             )
         )  # fmt: skip
     if any(not ok for panel in panels for line in panel.lines for ok in line.meets_deadline):
@@ -86,11 +82,7 @@ def _heading(figure, width_in, height_in, panels, text: LinesText) -> None:
         handles.append(Line2D([], [], color=figures.QUIET, label="misses the deadline", **cross))
     if any(_nobody(panel) for panel in panels):
         handles.append(Patch(facecolor=NOBODY, label="no planner meets it"))
-    figure.legend(
-        handles=handles, loc="center left", bbox_to_anchor=(left, 1 - 0.85 / height_in), ncol=len(handles),
-        frameon=False, fontsize=8.5, borderaxespad=0, borderpad=0, columnspacing=1.1, handlelength=1.7,
-        handletextpad=0.7, labelcolor=figures.INK,
-    )  # fmt: skip
+    return handles
 
 
 def _width(rank: int, count: int) -> float:
@@ -132,7 +124,12 @@ def log_ticks(axis, low: float, high: float) -> None:
     """Plain numbers on a logarithmic axis, about four to eight of them."""
     steps = (1, 1.5, 2, 3, 4, 5, 7) if high < 10 * low else (1, 2, 5) if high < 300 * low else (1,)
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
-    axis.set_major_locator(FixedLocator([s * 10.0**p for p in powers for s in steps if low <= s * 10.0**p <= high]))
+    number_ticks(axis, [s * 10.0**p for p in powers for s in steps if low <= s * 10.0**p <= high])
+
+
+def number_ticks(axis, values: Sequence[float]) -> None:
+    """Plain numbers at these places."""
+    axis.set_major_locator(FixedLocator(list(values)))
     axis.set_minor_locator(NullLocator())
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
@@ -140,17 +137,14 @@ def log_ticks(axis, low: float, high: float) -> None:
 def _axis(axis, set_scale, log: bool, settings: Sequence[float]) -> None:
     if log:
         set_scale("log")
-        axis.set_major_locator(FixedLocator(_apart(settings)))
-        axis.set_minor_locator(NullLocator())
+        number_ticks(axis, apart(settings, 0.085))
     else:
-        axis.set_major_locator(MaxNLocator(integer=True))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
 
 
-def _apart(settings: Sequence[float]) -> list[float]:
-    """Settings whose labels have room beside each other on a logarithmic axis."""
-    low, high = min(settings), max(settings)
-    least = (high / low) ** 0.085
+def apart(settings: Sequence[float], part: float) -> list[float]:
+    """Those that are at least this part of their whole range from each other on a logarithmic axis."""
+    least = (max(settings) / min(settings)) ** part
     kept = [settings[0]]
     for value in settings[1:]:
         if value / kept[-1] >= least:
