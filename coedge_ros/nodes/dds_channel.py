@@ -59,6 +59,8 @@ class DdsChannel:
         The control node's `resolve_topic_name`, so that remappings hold for the data node too.
     resend_bytes : int
         What was sent last is kept up to this size, to be sent again when a receiver lacks it.
+    reliable : bool
+        See `qos.fragments_qos`.
     """
 
     def __init__(
@@ -69,11 +71,13 @@ class DdsChannel:
         chunk_bytes: int,
         resolve: Callable[[str], str],
         resend_bytes: int = 0,
+        reliable: bool = True,
     ):
         self.node, self.name, self.depth, self.chunk_bytes, self.resolve = node, name, depth, chunk_bytes, resolve
         self.topic = resolve(fragments_topic(name))
+        self._qos = fragments_qos(depth, reliable)
         self.inlet = make_inlet(node)
-        self.subscription = self.inlet.subscribe(Fragment, self.topic, fragments_qos(depth))
+        self.subscription = self.inlet.subscribe(Fragment, self.topic, self._qos)
         self._publishers: dict[str, Publisher] = {}
         requests = resolve(REQUESTS_TOPIC)  # one topic for all: requests are rare and small
         self._requests_out = node.create_publisher(FragmentRequest, requests, FRAGMENT_REQUESTS)
@@ -95,7 +99,7 @@ class DdsChannel:
         topic = self.resolve(fragments_topic(peer))
         if len(self._publishers) >= MAX_PEERS:
             raise UserError(f"{peer} is not connected: {self.name} has {MAX_PEERS} peers already")
-        self._publishers[peer] = self.node.create_publisher(Fragment, topic, fragments_qos(self.depth))
+        self._publishers[peer] = self.node.create_publisher(Fragment, topic, self._qos)
 
     def matched(self) -> list[str]:
         """Peers whose fragment endpoints match both ways, in the order of their names; called by any thread."""

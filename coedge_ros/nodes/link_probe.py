@@ -21,7 +21,7 @@ import torch
 from rclpy.signals import SignalHandlerOptions
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.fragment import FrameKey, Outgoing
+from coedge_ros.execution.fragment import FrameKey, Outgoing, Request
 from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.spec.cluster import Link
 from coedge_ros.spec.schedule import Transfer, TransferKind
@@ -31,6 +31,7 @@ SIZES = (1024, 16384, 65536, 262144, 1048576)
 NEAR, FAR = "probe_near", "probe_far"
 MATCH_LIMIT_S = 20.0
 LOST_AFTER_S = 2.0
+_RESEND_BYTES = 67108864
 _LEAST_ALPHA_S = 1e-5
 
 
@@ -90,44 +91,82 @@ def _message(size_bytes: int, number: int, source: str) -> Outgoing:
     return Outgoing(FrameKey(1, 1, number), transfer, source, "", torch.zeros(size_bytes, dtype=torch.uint8))
 
 
-def _open(name: str, peer: str, chunk_bytes: int) -> tuple[Any, DdsChannel]:
-    rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-    control = rclpy.create_node(name, namespace="coedge_probe", start_parameter_services=False)
-    channel = DdsChannel(make_data_node(control, name), name, 256, chunk_bytes, control.resolve_topic_name)
-    channel.connect(peer)
-    return control, channel
+class _End:
+    """One end of the link: whole transfers out and in.
+
+    Parameters
+    ----------
+    qos : dict, optional
+        `reliable` and `depth` of the fragments, and `ask_after_s`: seconds after which what is missing is asked for.
+    """
+
+    def __init__(self, name: str, peer: str, chunk_bytes: int, qos: dict[str, Any] | None):
+        qos = {"reliable": True, "depth": 256, "ask_after_s": 0.0} | (qos or {})
+        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
+        self.name, self.peer, self.ask_after_s = name, peer, qos["ask_after_s"]
+        self._control = rclpy.create_node(name, namespace="coedge_probe", start_parameter_services=False)
+        self.channel = DdsChannel(
+            make_data_node(self._control, name), name, qos["depth"], chunk_bytes, self._control.resolve_topic_name,
+            _RESEND_BYTES if self.ask_after_s else 0, qos["reliable"],
+        )  # fmt: skip
+        self.channel.connect(peer)
+        self._chunks: dict[int, set[int]] = {}
+        self._done, self._count = 0, 1
+
+    def send(self, size_bytes: int, number: int) -> None:
+        self.channel.send(self.peer, _message(size_bytes, number, self.name))
+
+    def take(self, limit_s: float, wanted: int = 0) -> int | None:
+        """Number of the next whole transfer; None when it does not come. `wanted` is asked for when it is late."""
+        began = asked = time.perf_counter()
+        while (now := time.perf_counter()) - began < limit_s:
+            fragment = self.channel.receive(0.002)
+            if fragment is not None:
+                if fragment.frame > self._done:
+                    chunks = self._chunks.setdefault(fragment.frame, set())
+                    chunks.add(fragment.chunk)
+                    self._count = fragment.chunk_count
+                    if len(chunks) == fragment.chunk_count:
+                        self._done = fragment.frame
+                        self._chunks.clear()
+                        return fragment.frame
+                asked = time.perf_counter()
+            elif self.ask_after_s:
+                for request in self.channel.serve_requests():  # for an answer to something that never came here
+                    self._ask(request.key.frame, ())
+                if now - asked > self.ask_after_s and (self._chunks or wanted):
+                    asked = now
+                    number = max(self._chunks, default=wanted)
+                    missing = set(range(self._count)) - self._chunks[number] if self._chunks else set()
+                    self._ask(number, tuple(sorted(missing)))
+        return None
+
+    def _ask(self, number: int, chunks: tuple[int, ...]) -> None:
+        self.channel.ask(self.peer, Request(FrameKey(1, 1, number), 0, self.name, chunks))
+
+    def close(self) -> None:
+        self.channel.close()
+        self._control.destroy_node()
+        rclpy.try_shutdown()
 
 
-def _close(control: Any, channel: DdsChannel) -> None:
-    channel.close()
-    control.destroy_node()
-    rclpy.try_shutdown()
-
-
-def _take(channel: DdsChannel, limit_s: float) -> tuple[int, int] | None:
-    """Number and size of the next whole transfer; None when it does not come."""
-    got, end = 0, time.perf_counter() + limit_s
-    while time.perf_counter() < end:
-        fragment = channel.receive(0.002)
-        if fragment is not None:
-            got += 1
-            if fragment.chunk == fragment.chunk_count - 1:
-                return fragment.frame, fragment.shape[0]
-    return None
-
-
-def far(chunk_bytes: int = CHUNK_BYTES) -> None:
+def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None) -> None:
     """The far end: answers every transfer with 16 bytes, until the process is told to end (SIGTERM)."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    control, channel = _open(FAR, NEAR, chunk_bytes)
+    end = _End(FAR, NEAR, chunk_bytes, qos)
     while not stop.is_set():
-        if came := _take(channel, 0.1):
-            channel.send(NEAR, _message(16, came[0], FAR))
-    _close(control, channel)
+        if number := end.take(0.1):
+            end.send(16, number)
+    end.close()
 
 
-def near(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: tuple[int, ...] = SIZES) -> LinkFigures:
+def near(
+    repeats: int = 40,
+    chunk_bytes: int = CHUNK_BYTES,
+    sizes: tuple[int, ...] = SIZES,
+    qos: dict[str, Any] | None = None,
+) -> LinkFigures:
     """Measure from this process to one that runs `far`, over the domain and transport that the environment names.
 
     rclpy must not be initialised in this process.
@@ -137,19 +176,19 @@ def near(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: tuple[int, ..
     UserError
         When the two do not find each other, or everything of a size is lost.
     """
-    control, channel = _open(NEAR, FAR, chunk_bytes)
+    end = _End(NEAR, FAR, chunk_bytes, qos)
     try:
-        end = time.perf_counter() + MATCH_LIMIT_S
-        while FAR not in channel.matched():
-            if time.perf_counter() > end:
+        limit = time.perf_counter() + MATCH_LIMIT_S
+        while FAR not in end.channel.matched():
+            if time.perf_counter() > limit:
                 raise UserError(
                     f"two processes did not find each other over DDS within {MATCH_LIMIT_S:.0f} s: see ROS_DOMAIN_ID, "
                     "ROS_AUTOMATIC_DISCOVERY_RANGE and the Fast DDS profile"
                 )
             time.sleep(0.05)
-        return _round_trips(channel, repeats, sizes)
+        return _round_trips(end, repeats, sizes)
     finally:
-        _close(control, channel)
+        end.close()
 
 
 def probe_within_host(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: tuple[int, ...] = SIZES) -> LinkFigures:
@@ -165,19 +204,17 @@ def probe_within_host(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: 
             child.kill()
 
 
-def _round_trips(channel: DdsChannel, repeats: int, sizes: tuple[int, ...]) -> LinkFigures:
+def _round_trips(end: _End, repeats: int, sizes: tuple[int, ...]) -> LinkFigures:
     times: dict[int, list[float]] = {size: [] for size in sizes}
     send_s, lost, number = [], 0, 0
     for round_ in range(repeats + 3):  # sizes in turn, so that whatever disturbs the machine disturbs all of them
         for size in sizes:
             number += 1
-            message = _message(size, number, NEAR)
             began = time.perf_counter()
-            channel.send(FAR, message)
+            end.send(size, number)
             sent = time.perf_counter()
-            came = _take(channel, LOST_AFTER_S)
-            while came is not None and came[0] != number:
-                came = _take(channel, LOST_AFTER_S)
+            while (came := end.take(LOST_AFTER_S, number)) not in (None, number):
+                pass
             if came is None:
                 lost += 1
             elif round_ >= 3:
@@ -186,16 +223,16 @@ def _round_trips(channel: DdsChannel, repeats: int, sizes: tuple[int, ...]) -> L
                     send_s.append(sent - began)
     if not all(times.values()):
         raise UserError("everything of a size was lost between two processes: is /dev/shm full, or the link down?")
-    return LinkFigures(times, median(send_s), _take_s(channel), lost)
+    return LinkFigures(times, median(send_s), _take_s(end, number), lost)
 
 
-def _take_s(channel: DdsChannel, repeats: int = 20) -> float:
+def _take_s(end: _End, number: int, repeats: int = 20) -> float:
     """Time of taking a small message that has arrived."""
     times = []
-    for number in range(repeats):
-        channel.send(FAR, _message(16, 2**31 + number, NEAR))
+    for i in range(repeats):
+        end.send(16, number + 1 + i)
         time.sleep(0.005)
         began = time.perf_counter()
-        if channel.receive(0.0) is not None:
+        if end.channel.receive(0.0) is not None:
             times.append(time.perf_counter() - began)
     return median(times) if times else 0.0

@@ -57,15 +57,17 @@ ANNOTATED_IMAGE = _profile(1)
 DIAGNOSTICS = _profile(10)
 
 
-def fragments_qos(depth: int) -> QoSProfile:
+def fragments_qos(depth: int, reliable: bool = True) -> QoSProfile:
     """Fragments for one receiver: reliable, never latched, because a fragment of an old frame is only a burden.
 
     Parameters
     ----------
     depth : int
         Samples that may be in flight on this topic, counted over ALL of its writers: a smaller depth loses silently.
+    reliable : bool
+        Whether DDS itself sends again what was lost; without it only our own requests for missing chunks do.
     """
-    return _profile(depth)
+    return _profile(depth, reliable=reliable)
 
 
 def camera_input(reliable: bool) -> QoSProfile:
