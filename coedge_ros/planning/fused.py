@@ -18,6 +18,7 @@ from coedge_ros.planning.coedge import coedge_plan
 from coedge_ros.planning.cut_search import CutSearch
 from coedge_ros.planning.deepthings import deepthings_plans
 from coedge_ros.planning.evaluator import MANY
+from coedge_ros.planning.exact import plan_exact
 from coedge_ros.planning.explain import runner_up, why_no_rows, why_these_rows, working
 from coedge_ros.planning.local import single_workers
 from coedge_ros.planning.modnn import modnn_plan
@@ -31,6 +32,7 @@ from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
 
 STARTS = 2  # plans that are improved
 BUDGET = 24_000  # stages of plans that the step-by-step search may evaluate
+EXACT_UP_TO = 30  # workers times layers up to which the exact program is among the others: some 20 ms
 PART = 16  # workers that are searched over when there are more than MANY
 Candidates = dict[str, list[PartitionPlan]]  # by planner
 
@@ -54,6 +56,8 @@ def _best_of_others(request: PlanRequest) -> dict[str, PartitionPlan]:
         "deepthings": deepthings_plans(request),
         "coedge": [coedge_plan(request)],
     }
+    if request.devices.count * (len(request.tables.layer_cuts) + 1) <= EXACT_UP_TO:
+        candidates["exact"] = [plan_exact(request).plan]
     plans = list(dict.fromkeys(plan for group in candidates.values() for plan in group))
     scores = dict(zip(plans, request.scores(request.evaluator.figures_of(plans)), strict=True))
     return {name: min(group, key=scores.__getitem__) for name, group in candidates.items()}
