@@ -146,6 +146,7 @@ class PlanRequest:
         elif self.misses_deadline(predicted.latency_s):
             status, best = Status.INFEASIBLE, predicted.latency_s
             binding = f"the deadline of {self.deadline_s * 1e3:.1f} ms; the best latency found is {best * 1e3:.1f} ms"
+            binding += f" ({best / self.deadline_s - 1:.2g} of it more)" if best < 1.01 * self.deadline_s else ""
         return PlanOutcome(
             planner, self.objective, self.deadline_s, status, plan, predicted, why, best, binding, tuple(notes)
         )
