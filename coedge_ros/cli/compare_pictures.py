@@ -18,6 +18,7 @@ from coedge_ros.planning.comparison import Cell, Comparison
 BANDWIDTHS = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 600.0, 1000.0)
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.25, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 MOST_WORKERS = 8
+MOST_BARS = 4  # pictures of bars
 MODELLED = "predicted by the cost model; energy is modelled, not metered"
 
 Advance = Callable[[str], None]
@@ -99,12 +100,12 @@ _FILES = {
 
 
 def bar_pictures(comparison: Comparison, cells: Sequence[Cell]) -> dict[str, Rendering]:
-    """A picture per link rate and number of workers, each at the loosest deadline."""
+    """A picture per link rate and number of workers, each at the loosest deadline; none for the many of a sweep."""
     groups: dict[tuple, list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.bandwidth_mbit_s, cell.available_workers), []).append(cell)
     made = {}
-    for (bandwidth, workers), members in groups.items():
+    for (bandwidth, workers), members in groups.items() if len(groups) <= MOST_BARS else ():
         panels, factors = [], set()
         for model in dict.fromkeys(cell.model for cell in members):
             mine = [cell for cell in members if cell.model == model]
@@ -155,7 +156,7 @@ def line_picture(name: str, comparison: Comparison, cells: Sequence[Cell]) -> Re
             LinesText(
                 "Latency of a frame against the rate of the links",
                 "each planner's fastest plan, no deadline; predicted by the cost model",
-                "rate of all links [Mbit/s]", "latency [ms]",
+                "rate of the links between hosts [Mbit/s]", "latency [ms]",
             ),
         ),
         "workers": (

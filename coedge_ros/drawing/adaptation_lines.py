@@ -37,7 +37,7 @@ def draw_adaptation(
     axes.set_yscale("log")
     axes.set_ylim(min(bandwidth_mbit_s) / 1.6, max(bandwidth_mbit_s) * 1.6)
     number_ticks(axes.yaxis, apart(sorted(set(bandwidth_mbit_s)), 0.16))
-    _finish(axes, times_s, "rate of all links", "Mbit/s", last=not panels)
+    _finish(axes, times_s, "rate of the links between hosts", "Mbit/s", last=not panels)
     top_in += LINKS_IN
     for index, panel in enumerate(panels):
         top_in += TITLE_IN

@@ -11,7 +11,7 @@ from coedge_ros.drawing.heading import Heading
 from coedge_ros.drawing.planner_style import planner_style
 from coedge_ros.drawing.text import Rendering, fitted
 
-PANEL_IN, GAP_IN, LEFT_IN, RIGHT_IN = 2.55, 0.3, 1.45, 0.15
+PANEL_IN, GAP_IN, LEFT_IN, RIGHT_IN, NARROWEST_IN = 2.55, 0.3, 1.45, 0.15, 6.8
 FOOT_IN, BAR_IN, TITLE_IN, LABEL_IN = 0.1, 0.27, 0.36, 0.38
 COLUMNS = 4
 CLIP = 3.0  # bars longer than so many times the median are broken off, so that the others can be told apart
@@ -47,9 +47,10 @@ def draw_bars(panels: Sequence[BarPanel], subtitle: str) -> Rendering:
         What all panels have in common: links, deadline.
     """
     chunks = [panels[i : i + COLUMNS] for i in range(0, len(panels), COLUMNS)]
-    columns = max(2, max(len(chunk) for chunk in chunks))
+    columns = max(len(chunk) for chunk in chunks)
+    panel_in = max(PANEL_IN, (NARROWEST_IN - LEFT_IN - RIGHT_IN - (columns - 1) * GAP_IN) / columns)
     plot_in = BAR_IN * max(len(panel.bars) for panel in panels) + 0.1
-    width_in = LEFT_IN + columns * PANEL_IN + (columns - 1) * GAP_IN + RIGHT_IN
+    width_in = LEFT_IN + columns * panel_in + (columns - 1) * GAP_IN + RIGHT_IN
     row_in = TITLE_IN + plot_in + LABEL_IN
     shown = [[getattr(bar, key) for bar in panel.bars] for panel in panels for key in ("energy_j", "latency_ms")]
     if any(max(values) > _limit(values) for values in shown):
@@ -62,11 +63,11 @@ def draw_bars(panels: Sequence[BarPanel], subtitle: str) -> Rendering:
         for k, kind in enumerate(("energy", "latency")):
             top_in = heading.height_in + (2 * c + k) * row_in + TITLE_IN
             for i, panel in enumerate(chunk):
-                left_in = LEFT_IN + i * (PANEL_IN + GAP_IN)
+                left_in = LEFT_IN + i * (panel_in + GAP_IN)
                 box = (
-                    left_in / width_in, 1 - (top_in + plot_in) / height_in, PANEL_IN / width_in, plot_in / height_in
+                    left_in / width_in, 1 - (top_in + plot_in) / height_in, panel_in / width_in, plot_in / height_in
                 )  # fmt: skip
-                _panel(figure.add_axes(box), panel, kind, first=i == 0)
+                _panel(figure.add_axes(box), panel, kind, panel_in, first=i == 0)
     return figures.render(figure)
 
 
@@ -80,7 +81,7 @@ def _legend(panels: Sequence[BarPanel]) -> list[Patch]:
     return handles
 
 
-def _panel(axes, panel: BarPanel, kind: str, first: bool) -> None:
+def _panel(axes, panel: BarPanel, kind: str, panel_in: float, first: bool) -> None:
     values = [bar.energy_j if kind == "energy" else bar.latency_ms for bar in panel.bars]
     limit = _limit(values)
     for place, (bar, value) in enumerate(zip(panel.bars, values, strict=True)):
@@ -106,7 +107,7 @@ def _panel(axes, panel: BarPanel, kind: str, first: bool) -> None:
     axes.tick_params(axis="y", length=0)
     for label in axes.get_yticklabels():
         label.set_color(figures.INK)
-    room = PANEL_IN * figures.DPI
+    room = panel_in * figures.DPI
     style = {"transform": axes.transAxes, "ha": "left", "va": "bottom", "parse_math": False}
     name = panel.model if kind == "energy" else _deadline_text(panel.deadline_ms)
     bold = kind == "energy"

@@ -122,6 +122,11 @@ def _panel(axes, panel: LinePanel, text: LinesText, log_x: bool, plot_w_in: floa
 
 def log_ticks(axis, low: float, high: float) -> None:
     """Plain numbers on a logarithmic axis, about four to eight of them."""
+    if high < 3 * low:
+        number_ticks(
+            axis, [t for t in MaxNLocator(nbins=6, steps=[1, 2, 5, 10]).tick_values(low, high) if low <= t <= high]
+        )
+        return
     steps = (1, 1.5, 2, 3, 4, 5, 7) if high < 10 * low else (1, 2, 5) if high < 300 * low else (1,)
     powers = range(floor(log10(low)), ceil(log10(high)) + 1)
     number_ticks(axis, [s * 10.0**p for p in powers for s in steps if low <= s * 10.0**p <= high])

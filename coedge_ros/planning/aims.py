@@ -125,17 +125,19 @@ def why_below(
     predicted = make_plan(replace(request, planner="coedge", deadline_s=deadline_s)).predicted
     busiest = max(predicted.workers, key=lambda worker: worker.compute_s)
     speed = devices.speed[devices.names.index(busiest.name)] / devices.speed.sum()
-    moving_ms = coedge.latency_ms - busiest.compute_s * 1e3
-    who = f"{busiest.name} alone" if coedge.working == 1 else f"{busiest.name} and {coedge.working - 1} more"
+    latency_ms = coedge.latency_ms
     text = [
-        f"{who}: {busiest.name} has {speed:.0%} of all speed; {moving_ms:.1f} of {coedge.latency_ms:.1f} ms are the "
-        "frame and messages"
+        f"{busiest.name}{' alone' if coedge.working == 1 else ''} has {speed:.0%} of all speed",
+        f"frame and messages take {latency_ms - busiest.compute_s * 1e3:.1f} of {latency_ms:.1f} ms",
     ]
-    aim_ms, aim_j = coedge.latency_ms / AIM_LATENCY, coedge.energy_j * (1 - AIM_ENERGY / 100)
-    if floor_s is not None and floor_s * 1e3 > aim_ms:
-        text.append(f"one share takes {floor_s * 1e3:.1f} ms even with free halo rows, the aim is {aim_ms:.1f} ms")
+    if floor_s is None:
+        text.append(f"the fastest plan found takes {fastest_ms:.1f} ms")
+    elif floor_s * 1e3 > latency_ms / AIM_LATENCY:
+        text.append(f"one share takes at least {floor_s * 1e3:.1f} ms, even with free halo rows")
     else:
-        text.append(f"halo rows eat what splitting gains: the fastest plan found takes {fastest_ms:.1f} ms")
-    if floor_j is not None and floor_j > aim_j:
-        text.append(f"and {floor_j:.2f} J, the aim is {aim_j:.2f} J")
+        text.append(
+            f"the fastest plan found takes {fastest_ms:.1f} ms, free halo rows would make {floor_s * 1e3:.1f} ms"
+        )
+    if floor_j is not None and floor_j > coedge.energy_j * (1 - AIM_ENERGY / 100):
+        text.append(f"one share takes at least {floor_j:.2f} J")
     return "; ".join(text)

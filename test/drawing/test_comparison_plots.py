@@ -178,5 +178,10 @@ def test_adaptation_is_readable(models, name, rates):
     )
     assert_readable(rendering)
     texts = texts_of(rendering)
-    assert {"fused (ours), planned again", "CoEdge, first plan kept", "rate of all links", "Mbit/s"} <= set(texts)
+    assert {
+        "fused (ours), planned again",
+        "CoEdge, first plan kept",
+        "rate of the links between hosts",
+        "Mbit/s",
+    } <= set(texts)
     assert texts.count("latency [ms]") == models and texts.count("time [s]") == 1
