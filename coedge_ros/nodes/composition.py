@@ -76,7 +76,7 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
     images = (("image", options.image_topic),) if options.image_topic != "image" else ()
     found = []
     if options.with_workers:
-        found += [_worker(w, options, model) for w in _workers_on(cluster, options.host)]
+        found += [_worker(w, cluster.manager_host, options, model) for w in _workers_on(cluster, options.host)]
     if options.with_manager:
         parameters = {**model, "cluster": options.cluster, **options.manager}
         found.append(ProcessSpec("partition_manager", "partition_manager", options.namespace, parameters, images))
@@ -91,11 +91,13 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
     return found
 
 
-def _worker(worker: WorkerSpec, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:
+def _worker(worker: WorkerSpec, manager_host: str, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:
     check_worker_name(worker.name)
     parameters = {
         **model,
         "worker_name": worker.name,
+        "host_name": worker.host,
+        "manager_host": manager_host,
         "threads": worker.threads,
         "device": worker.device,
         "idle_w": worker.power.idle_w,

@@ -54,8 +54,9 @@ class FrameServer:
         self.node = make_data_node(control, MANAGER_NAME)
         resolve = control.resolve_topic_name
         self.channel = DdsChannel(
-            self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve, values["resend_bytes"]
-        )
+            self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve, values["resend_bytes"],
+            remote_chunk_bytes=values["remote_chunk_bytes"],
+        )  # fmt: skip
         self.coordinator = FrameCoordinator(self.channel)
         self.book = FrameBook(values["frames_in_flight"], values["queue_frames"])
         self.commands = Commands(self.channel.inlet.wake, self.log)

@@ -38,8 +38,11 @@ PARAMETERS = (
     Parameter("self_check_every", 0, "Recompute every Nth frame whole and compare; 0 for never.", "frames", 0),
     Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),
-    Parameter("fragment_depth", 256, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
+    Parameter("fragment_depth", 1024, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
     Parameter("chunk_bytes", 262144, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
+    Parameter(
+        "remote_chunk_bytes", 30720, "The same to peers on other hosts.", "bytes", 1024, 16777216, read_only=True
+    ),
     Parameter(
         "resend_bytes",
         33554432,

@@ -143,7 +143,9 @@ class PartitionManager(Node):
         name = message.name
         if heard is Heard.JOINED:
             self.get_logger().info(f"worker {name} on {message.host} is there")
-            self.server.commands.post(lambda: self.server.channel.connect(name))
+            cluster = self.cluster
+            is_remote = name in cluster.worker_names and cluster.worker(name).host != cluster.manager_host
+            self.server.commands.post(lambda: self.server.channel.connect(name, is_remote))
         elif heard is Heard.RESTARTED:
             self.get_logger().warning(f"worker {name} was restarted")
         elif heard is Heard.NAMESAKE:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import socket
 import threading
 
 import torch
@@ -62,9 +63,11 @@ class Worker(Node):
         self.data_node = make_data_node(self, self.worker_name)
         depth, chunk = self.values["fragment_depth"], self.values["chunk_bytes"]
         self.channel = DdsChannel(
-            self.data_node, self.worker_name, depth, chunk, self.resolve_topic_name, self.values["resend_bytes"]
-        )
-        self.channel.connect(MANAGER_NAME)
+            self.data_node, self.worker_name, depth, chunk, self.resolve_topic_name, self.values["resend_bytes"],
+            remote_chunk_bytes=self.values["remote_chunk_bytes"],
+        )  # fmt: skip
+        self.host_name = self.values["host_name"] or socket.gethostname()
+        self.channel.connect(MANAGER_NAME, self.values["manager_host"] not in ("", self.host_name))
         self.bands = BandWorker(self.worker_name, self.channel, max_frames=MAX_FRAMES, on_error=self._trouble.error)
         self.commands = Commands(self.channel.inlet.wake, self.get_logger())
         self.model: PartitionedModel | None = None
@@ -149,7 +152,8 @@ class Worker(Node):
         if message.name != self.worker_name and message.protocol_version == PROTOCOL_VERSION:
             with contextlib.suppress(UserError):
                 topics.check_worker_name(message.name)
-                self.commands.post(lambda: self.channel.connect(message.name))
+                is_remote = message.host != self.host_name
+                self.commands.post(lambda: self.channel.connect(message.name, is_remote))
 
     # -- main thread --------------------------------------------------------------------------------------------------
 

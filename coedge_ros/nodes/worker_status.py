@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from typing import TYPE_CHECKING
 
@@ -50,7 +49,7 @@ class WorkerReport:
             protocol_version=PROTOCOL_VERSION,
             name=worker.worker_name,
             instance=worker.instance,
-            host=socket.gethostname(),
+            host=worker.host_name,
             device=values["device"],
             state=self.state,
             message=self.text,

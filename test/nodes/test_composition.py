@@ -42,6 +42,7 @@ def test_workers_get_what_their_file_says_of_them(cluster_file):
     front = by_name(cluster=cluster_file)["front"].parameters
     assert front["worker_name"] == "front" and front["threads"] == 2
     assert (front["idle_w"], front["compute_w"], front["transmit_w"]) == (1.0, 5.0, 2.0)
+    assert (front["host_name"], front["manager_host"]) == ("robot", "box")  # the file's first host has the manager
 
 
 def test_manager_and_workers_get_the_same_model(cluster_file):

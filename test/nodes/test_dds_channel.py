@@ -2,6 +2,7 @@
 
 import math
 import time
+from dataclasses import replace
 
 import pytest
 import torch
@@ -144,6 +145,18 @@ def test_what_has_just_been_sent_is_not_sent_again(channels, monkeypatch):
     right.ask("left", Request(KEY, 6, "right"))
     assert serve(left, len) == [Request(KEY, 6, "right")]
     assert left.resent == 0
+
+
+def test_a_peer_on_another_host_gets_smaller_chunks(channels):
+    left, right = channels("left", 20_000), channels("right")
+    left.connect("right", True)
+    connect(left, right)  # which does not say where the other is, and changes nothing
+    left.remote_chunk_bytes = 1000
+    left.send("right", outgoing(torch.zeros(4500, dtype=torch.uint8)))
+    assert [len(f.data) for f in receive(right, 5)] == [1000] * 4 + [500]
+    left.connect("right", False)
+    left.send("right", replace(outgoing(torch.zeros(4500, dtype=torch.uint8)), key=FrameKey(1, 1, 1)))
+    assert [len(f.data) for f in receive(right, 1)] == [4500]
 
 
 def test_only_the_receiver_gets_it(channels):
