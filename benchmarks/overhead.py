@@ -4,6 +4,7 @@ One worker, in this process, one thread. The same frame goes in turn through the
 the simplified graph run whole (kernels: batch norms folded, activations fused, channels last), and through the
 coordinator, the fragments and the program of one worker with a stage per layer (program). Ratios are taken round by
 round, and their median is given with a 95 % interval (order statistics), because the machine's speed changes meanwhile.
+All times are CPU seconds of this process, which has one thread: what else runs on the machine is not counted.
 
     python benchmarks/overhead.py                      # all architectures of the zoo at 480x640, a table
     python benchmarks/overhead.py resnet18 unet --json
@@ -51,10 +52,10 @@ def median_interval(values: list[float]) -> tuple[float, float, float]:
 
 
 def seconds(run: Callable[[], object]) -> float:
-    """Of one call."""
-    began = time.perf_counter()
+    """CPU seconds of one call."""
+    began = time.process_time()
     run()
-    return time.perf_counter() - began
+    return time.process_time() - began
 
 
 def measure(name: str, height: int, width: int, budget_s: float, least_rounds: int) -> dict:
@@ -65,15 +66,15 @@ def measure(name: str, height: int, width: int, budget_s: float, least_rounds: i
     module = PixelInput(loaded.module, loaded.mean, loaded.std).eval()
     digest = model_digest(loaded.module)
 
-    began = time.perf_counter()
+    began = time.process_time()
     model = partition_model(loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=digest)
-    traced_s = time.perf_counter() - began
+    traced_s = time.process_time() - began
     graph = model.graph
     names = tuple(f"worker_{i}" for i in range(STAGED_FOR))
     schedule = derive_schedule(graph, plan_from_shares(graph, names, [1.0] * STAGED_FOR, layer_cuts(graph)))
     for worker in range(STAGED_FOR):
         WorkerProgram(model, schedule, worker)
-    staged_s = time.perf_counter() - began
+    staged_s = time.process_time() - began
 
     frame = random_frame(height, width)
     pixels = torch.from_numpy(frame).permute(2, 0, 1).contiguous().unsqueeze(0)

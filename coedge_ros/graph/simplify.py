@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import torch
 
+from coedge_ros.graph.channel_mean import join_channel_means
 from coedge_ros.graph.composites import split_norms
 from coedge_ros.graph.flat_linear import split_flat_linears
 from coedge_ros.graph.fuse import fuse_activations
@@ -27,7 +28,8 @@ def simplify(graph: NodeGraph) -> NodeGraph:
     """Spell operators plainly, drop what does nothing, compute constants, fold batch norms, drop dead nodes."""
     graph = _constants_computed(_without_identities(rewrite(graph)))
     graph = _without_dead(reduce_unflattened(_without_dead(graph)))
-    graph = _without_dead(split_flat_linears(_without_dead(fold_batch_norms(graph))))
+    graph = join_channel_means(fold_batch_norms(graph))
+    graph = _without_dead(split_flat_linears(_without_dead(graph)))
     return fuse_activations(split_norms(graph))
 
 

@@ -265,7 +265,7 @@ def _linear(node, values):
     return None if value.spec.row_axis == node.ndim - 1 else rowwise(node, values, value.spec.row_axis)
 
 
-@rule("aten.channel_shuffle.default", "aten.native_channel_shuffle.default")
+@rule("aten.channel_shuffle.default", "aten.native_channel_shuffle.default", "coedge.channel_mean")
 def _channel_shuffle(node, values):
     value = only(values)
     return rowwise(node, values, value.spec.row_axis) if value.spec.row_axis >= 2 else None
