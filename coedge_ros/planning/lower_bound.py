@@ -17,7 +17,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.optimize import Bounds, LinearConstraint, milp
 
-from coedge_ros.planning.devices import Devices
+from coedge_ros.planning.devices import UNREACHABLE_S_PER_BYTE, Devices
 from coedge_ros.spec.graph import Placement
 
 MOST_WORKERS = 16
@@ -35,8 +35,9 @@ def least_energy_j(devices: Devices, latency_s: float) -> float | None:
 
 
 def is_known(devices: Devices) -> bool:
-    """Whether the bound holds: speeds rather than measured stage times, and not too many workers."""
-    return devices.count <= MOST_WORKERS and not devices.times.tables
+    """Whether the bound holds: speeds rather than measured stage times, every link there, not too many workers."""
+    linked = bool((devices.s_per_byte < UNREACHABLE_S_PER_BYTE).all())
+    return devices.count <= MOST_WORKERS and not devices.times.tables and linked
 
 
 def _least(devices: Devices, energy_j: float, latency_s: float) -> float | None:

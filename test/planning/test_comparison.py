@@ -202,6 +202,12 @@ def test_the_floor_of_one_worker_is_its_latency_and_no_plan_may_be_impossible():
     assert least_latency_s(devices, 1e-9) is None
 
 
+def test_no_floor_is_claimed_where_a_link_is_missing():
+    nowhere = {("h0", "h1"): Link(0.0, 0.0)}
+    devices = Devices(chain(64, 64), Profile(cluster_of([1e8, 1e8], links=nowhere)))
+    assert least_latency_s(devices) is None and least_energy_j(devices, 1.0) is None
+
+
 # -- adaptation -------------------------------------------------------------------------------------------------------
 
 
