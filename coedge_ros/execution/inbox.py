@@ -10,6 +10,7 @@ from collections import Counter, deque
 from dataclasses import dataclass, field
 from math import prod
 
+import numpy as np
 import torch
 
 from coedge_ros.errors import ProtocolError
@@ -69,7 +70,7 @@ class Inbox:
             self.release(session, old)
 
     def expect(self, key: FrameKey) -> bool:
-        """Open a frame of which nothing has come yet; False when its plan is unknown, it is over or too many are open."""
+        """Open a frame of which nothing has come; False when its plan is unknown, it is over, or too many are open."""
         if (key.session, key.epoch) not in self._schedules or key in self._finished or key in self.frames:
             return False
         if len(self.frames) >= self.max_frames:
@@ -179,8 +180,18 @@ class Inbox:
         chunks.bytes = total
         if is_last:
             del self._chunks[(key, transfer.index)]
-            whole = bytearray().join(bytes(chunks.data[i]) for i in range(chunks.count))
-            arrived[transfer.index] = self._decode(f, transfer, whole)
+            arrived[transfer.index] = self._decode(f, transfer, _joined(chunks, total))
+
+
+def _joined(chunks: _Chunks, size_bytes: int) -> np.ndarray:
+    """All chunks behind each other, each copied once."""
+    whole = np.empty(size_bytes, np.uint8)
+    start = 0
+    for i in range(chunks.count):
+        data = np.frombuffer(chunks.data[i], np.uint8)
+        whole[start : start + len(data)] = data
+        start += len(data)
+    return whole
 
 
 def _show(text: str) -> str:

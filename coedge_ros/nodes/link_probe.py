@@ -26,7 +26,7 @@ from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.spec.cluster import Link
 from coedge_ros.spec.schedule import Transfer, TransferKind
 
-CHUNK_BYTES = 262144
+CHUNK_BYTES = 524288
 SIZES = (1024, 16384, 65536, 262144, 1048576)
 NEAR, FAR = "probe_near", "probe_far"
 MATCH_LIMIT_S = 20.0
@@ -155,7 +155,8 @@ def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None) -> No
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     end = _End(FAR, NEAR, chunk_bytes, qos)
-    while not stop.is_set():
+    parent = multiprocessing.parent_process()  # None when it was not started by `probe_within_host`
+    while not stop.is_set() and (parent is None or parent.is_alive()):
         if number := end.take(0.1):
             end.send(16, number)
     end.close()

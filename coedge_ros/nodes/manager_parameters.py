@@ -39,7 +39,7 @@ PARAMETERS = (
     Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),
     Parameter("fragment_depth", 1024, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
-    Parameter("chunk_bytes", 262144, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
+    Parameter("chunk_bytes", 524288, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
     Parameter(
         "remote_chunk_bytes", 30720, "The same to peers on other hosts.", "bytes", 1024, 16777216, read_only=True
     ),

@@ -17,7 +17,7 @@ PARAMETERS = (
     Parameter("compute_w", 6.5, "Modelled power while it computes.", "W", 0.0, 10000.0, read_only=True),
     Parameter("transmit_w", 3.0, "Modelled power while it sends.", "W", 0.0, 10000.0, read_only=True),
     Parameter("fragment_depth", 1024, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
-    Parameter("chunk_bytes", 262144, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
+    Parameter("chunk_bytes", 524288, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
     Parameter(
         "remote_chunk_bytes", 30720, "The same to peers on other hosts.", "bytes", 1024, 16777216, read_only=True
     ),

@@ -132,6 +132,6 @@ def test_every_network_that_a_cluster_file_may_name_has_a_profile(network, monke
         for transport in profiles.iterfind(".//{*}transport_descriptor")
     }
     segment = int(profiles.findtext(".//{*}segment_size"))
-    assert segment >= sizes["SHM"] >= 262144 + 1024, "a chunk must fit, or shared memory is silently off"
+    assert segment >= sizes["SHM"] >= 524288 + 1024, "a chunk must fit, or shared memory is silently off"
     assert (sizes["UDPv4"] <= 1472) == (network == "wireless")  # one packet of Ethernet or not
     assert profiles.findtext(".//{*}heartbeat_period/{*}nanosec") == "10000000"
