@@ -6,7 +6,7 @@ All sets of legal cuts, all boundaries of every stage, all heads. The number of 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import combinations, combinations_with_replacement
 from math import comb, prod
@@ -41,21 +41,29 @@ def all_cuts(request: PlanRequest) -> Iterator[tuple[int, ...]]:
 def count_of_plans(request: PlanRequest) -> int:
     """How many plans there are."""
     n = request.devices.count
-    return n * sum(
-        prod(comb(h + n - 1, n - 1) for h in request.tables.stages(cuts).heights) for cuts in all_cuts(request)
-    )
+    return sum(count_of_rows(request.tables.stages(cuts).heights, n) for cuts in all_cuts(request))
+
+
+def count_of_rows(heights: Sequence[int], workers: int) -> int:
+    """How many ways there are to split these heights among workers, times the heads."""
+    return workers * prod(comb(height + workers - 1, workers - 1) for height in heights)
+
+
+def all_rows(heights: Sequence[int], workers: int, start: int, stop: int) -> tuple[list[np.ndarray], np.ndarray]:
+    """Ways `[start, stop)` of `count_of_rows`: boundaries per height of shape (B, workers + 1), heads of shape (B,)."""
+    splits = [_splits(height, workers) for height in heights]
+    head, *which = np.unravel_index(np.arange(start, stop), (workers, *map(len, splits)))
+    return [split[k] for split, k in zip(splits, which, strict=True)], head
 
 
 def best_of_all(request: PlanRequest) -> BestOfAll:
     """Evaluate every plan with the cost model and return the best."""
     best, best_score, count, n = None, np.inf, 0, request.devices.count
     for cuts in all_cuts(request):
-        splits = [_splits(height, n) for height in request.tables.stages(cuts).heights]
-        sizes = [len(split) for split in splits]
-        total = n * prod(sizes)
+        heights = request.tables.stages(cuts).heights
+        total = count_of_rows(heights, n)
         for start in range(0, total, BATCH):
-            head, *which = np.unravel_index(np.arange(start, min(start + BATCH, total)), (n, *sizes))
-            rows = [split[k] for split, k in zip(splits, which, strict=True)]
+            rows, head = all_rows(heights, n, start, min(start + BATCH, total))
             scores = request.scores(request.evaluator.figures(cuts, rows, head))
             k = int(scores.argmin())
             if scores[k] < best_score:

@@ -25,6 +25,7 @@ from coedge_ros.planning.modnn import modnn_plan
 from coedge_ros.planning.musical_chair import musical_chair_plans
 from coedge_ros.planning.patterns import patterns_for, worker_counts
 from coedge_ros.planning.refine import NO_GAIN, Refiner
+from coedge_ros.planning.refine_small import improve_small
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.planning.stage_costs import StageCosts
 from coedge_ros.spec.outcome import PlanOutcome
@@ -91,6 +92,9 @@ def search(
         point = refiner.improve_rows(refiner.move_cuts(point, ends), size=0.02)
         if point.score > before * (1 - NO_GAIN):
             break
+    refiner.left = max(refiner.left, budget)
+    places = sorted({*request.tables.stage_ends, *request.tables.layer_cuts})
+    point = improve_small(refiner, point, places)
     return refiner.plan(point), split
 
 

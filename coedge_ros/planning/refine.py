@@ -136,6 +136,13 @@ class Refiner:
                 best = Point(point.cuts, together[k], point.head, float(scores[k]))
         return best
 
+    def best(self, point: Point, bounds: np.ndarray, heads: np.ndarray) -> Point:
+        """The best of many rows (C, S, N + 1) and heads (C,) under the point's cuts, or the point itself."""
+        scores = self._scores(point.cuts, bounds, heads)
+        k = int(scores.argmin())
+        better = scores[k] < point.score * (1 - NO_GAIN)
+        return Point(point.cuts, bounds[k], int(heads[k]), float(scores[k])) if better else point
+
     def _scores(self, cuts: tuple[int, ...], bounds: np.ndarray, heads: np.ndarray) -> np.ndarray:
         """Scores of plans with bounds of shape (C, S, N + 1)."""
         self.left -= int(bounds.shape[0] * bounds.shape[1] * self.weight)
