@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import importlib
 import inspect
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -210,9 +210,19 @@ def _refuse_unfinished(name: str, module: nn.Module) -> None:
 
 
 def _to_inference(module: nn.Module) -> None:
-    with contextlib.suppress(NotImplementedError):  # an exported program: the export froze its mode
+    try:
         module.eval()
+    except NotImplementedError:  # an exported program: the export froze its mode, and asking for it is no error
+        module.train = types.MethodType(_keep_mode, module)
+        module.eval = types.MethodType(_keep_mode, module)
+        module.training = False
     module.requires_grad_(False)
+
+
+def _keep_mode(module: nn.Module, mode: bool = False) -> nn.Module:
+    if mode:
+        raise NotImplementedError("an exported program cannot be trained: export it again from its module")
+    return module
 
 
 def _weights_file(name: str, entry: ZooEntry | None, weights: str | Path) -> Path:

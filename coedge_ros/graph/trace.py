@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import operator
 import warnings
 from collections.abc import Sequence
@@ -63,12 +62,10 @@ def trace(module: nn.Module, height: int, width: int, channels: int = 3) -> Node
         When torch.export cannot follow the model; the message names the line or operator.
     """
     frame = torch.zeros(1, channels, height, width, dtype=torch.uint8)
-    with contextlib.suppress(NotImplementedError):  # an archive: its export froze the mode
-        module.eval()
     try:
         with warnings.catch_warnings(), torch.no_grad(), quiet():
             warnings.simplefilter("ignore")
-            exported = torch.export.export(module, (frame,))
+            exported = torch.export.export(module.eval(), (frame,))
             in_place = plain_in_place(exported.graph)
             if in_place is None:
                 exported = exported.run_decompositions({})  # takes as long as the export itself

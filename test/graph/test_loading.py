@@ -13,6 +13,8 @@ from coedge_ros.errors import ModelError, UserError
 from coedge_ros.graph import example_data, loading
 from coedge_ros.graph.digest import model_digest
 from coedge_ros.graph.loading import load_model
+from coedge_ros.graph.lower import partition_model
+from coedge_ros.graph.trace import PixelInput
 from coedge_ros.graph.zoo.registry import IMAGENET_MEAN, IMAGENET_STD
 
 torch.set_num_threads(1)
@@ -110,6 +112,19 @@ def test_an_archive_for_any_size_says_so(tmp_path):
     model = load_model(_archive(tmp_path / "net.pt2", Small().eval(), dynamic_shapes=sizes))
     assert (model.input_size, model.fixed_input) == (None, False)
     assert model.module(torch.zeros(2, 3, 33, 20)).shape == (2, 4, 31, 18)
+
+
+def test_an_archive_is_traced_and_run_like_any_module(tmp_path):
+    module = Small().eval()
+    program = torch.export.export(module, (torch.zeros(1, 3, 16, 24),))
+    torch.export.save(program, tmp_path / "net.pt2")
+    loaded = load_model(str(tmp_path / "net.pt2"))
+    frame = torch.randint(0, 256, (1, 3, 16, 24), dtype=torch.uint8)
+    with torch.no_grad():
+        torch.testing.assert_close(PixelInput(loaded.module).eval()(frame), PixelInput(module)(frame))
+    assert partition_model(loaded.module, 16, 24).graph.trunk_macs
+    with pytest.raises(NotImplementedError, match="export it again"):
+        loaded.module.train(True)
 
 
 def test_an_archive_exported_in_training_mode_is_refused(tmp_path):
