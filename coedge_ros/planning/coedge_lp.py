@@ -81,15 +81,17 @@ def share_program(costs: LayerCosts, devices: Devices, active: tuple[int, ...], 
     partial = costs.partial_bytes * rate[index, head] * others
     latencies = alpha[m, index].max() + (alpha[index, head] * others).max() + alpha[head, m]
     to_head = crosses[index, head] * others * rate[index, head]
-    energy = devices.compute_w[index] * costs.macs.sum() / speed + devices.transmit_w[index] * (
+    # cores that are shared do not make the same work take more energy, only more time
+    unshared = devices.speed[index] * devices.factor_when_measured[index]
+    energy = devices.compute_w[index] * costs.macs.sum() / unshared + devices.transmit_w[index] * (
         scatter * crosses[m, index]
         + costs.gather_bytes * to_head
         + costs.result_bytes * rate[index, m] * crosses[index, m]
     )
     energy_fixed = (
-        devices.compute_w[index] * costs.fixed_macs.sum() / speed
+        devices.compute_w[index] * costs.fixed_macs.sum() / unshared
         + devices.transmit_w[index] * (radio + costs.partial_bytes * to_head)
-        + devices.compute_w[index] * (index == head) * head_s
+        + devices.compute_w[index] * (index == head) * costs.head_macs / unshared
     )
     manager = devices.manager_transmit_w * crosses[m, index] * (scatter + costs.result_bytes * rate[index, m])
     return ShareProgram(

@@ -184,7 +184,8 @@ class _ExactProgram:
         for i in self.everyone:
             terms[self.share[i]] = float(self.together.energy_j[i] + self.together.manager_j[i])
             fixed = devices.transmit_w[i] * costs.partial_bytes * rate[i, head] * (i != head)
-            terms[self.works[i]] = float(fixed + devices.compute_w[i] * costs.fixed_macs.sum() / devices.speed[i])
+            unshared = devices.speed[i] * devices.factor_when_measured[i]
+            terms[self.works[i]] = float(fixed + devices.compute_w[i] * costs.fixed_macs.sum() / unshared)
         for (i, j), column in self.next.items():
             power = devices.transmit_w[i] + devices.transmit_w[j]
             busy = costs.above_bytes.sum() * rate[i, j] + costs.below_bytes.sum() * rate[j, i]

@@ -20,7 +20,7 @@ import numpy as np
 
 from coedge_ros.planning.times import OperatorTimes
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import MANAGER, Schedule
+from coedge_ros.spec.schedule import MANAGER, Schedule, TransferKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,7 @@ class _Simulation:
         self.started: dict[int, float] = {}
         self.stages: dict[tuple[int, int], tuple[float, float]] = {}
         self.delivered: dict[int, float] = {}
-        self.reports = {t.source: t for t in schedule.transfers if t.kind.value == "report"}
+        self.reports = {t.source: t for t in schedule.transfers if t.kind is TransferKind.REPORT}
         self.processors = {}
         for host in {spec.host for spec in self.specs}:
             threads = sum(w.threads for w in cluster.workers if w.host == host)
@@ -319,7 +319,10 @@ class _Simulation:
     # ---------------------------------------------------------------------------------------------------------
 
     def result(self, latency: float) -> Simulated:
-        busy = [sum(stages) for stages in self.seconds]
+        busy = [
+            sum(stages) / self.processors[spec.host].measured
+            for stages, spec in zip(self.seconds, self.specs, strict=True)
+        ]
         power = [spec.power for spec in self.specs]
         working = [worker for worker in self.reports if any(s.computes for s in self.schedule.work[worker])]
         energy = self.cluster.manager_transmit_w * self.link[self.manager]
@@ -346,6 +349,7 @@ def _compute_seconds(schedule: Schedule, profile: Profile) -> list[list[float]]:
     speeds = [profile.speed_macs_per_s(name) for name in schedule.plan.workers]
     order = profile.cluster.worker_names
     tables = OperatorTimes(graph, profile, np.array([profile.speed_macs_per_s(n) for n in order])).tables
+    reporting = {t.source for t in schedule.of_kind(TransferKind.REPORT)}
     found = []
     for w, name in enumerate(schedule.plan.workers):
         spec, table = profile.cluster.worker(name), tables.get(order.index(name), {})
@@ -360,8 +364,8 @@ def _compute_seconds(schedule: Schedule, profile: Profile) -> list[list[float]]:
                         total += float(table[item.operator][rows])
                     else:
                         total += op.macs_of(rows) / speeds[w]
-            sent = len(work.sends) + (stage == len(schedule.work[w]) - 1)
-            messages = len(work.receives) + (sent if work.computes or work.sends or work.receives else 0)
+            report = w in reporting and stage == len(schedule.work[w]) - 1
+            messages = len(work.receives) + len(work.sends) + report
             per_stage.append(total + spec.message_s * messages)
         found.append(per_stage)
     return found

@@ -35,7 +35,7 @@ class Timeline:
     arrive, start, end : ndarray, shape (B, S + 1, N)
         When what a stage needs has arrived, when it starts, when it ends and its messages are handed over.
     busy_s : ndarray, shape (B, N)
-        Processor time.
+        Processor time: what the worker would take if nobody shared its cores. Energy and throughput depend on it.
     out_s, in_s : ndarray, shape (B, M)
         Time that a participant's link is busy sending and receiving; `radio_s` is the part of both that leaves the
         host.
@@ -69,9 +69,10 @@ def timeline(load: Workload, devices: Devices) -> Timeline:
     for group in load.messages:
         by_stage.setdefault(group.sent_after, []).append(group)
         total_bytes += group.size_bytes
-    work = load.seconds * devices.contention(load.active) + load.active * devices.stage_s
+    alone = load.seconds + load.active * devices.stage_s
     if devices.message_s.any():
-        work = work + _handled(load, n) * devices.message_s
+        alone = alone + _handled(load, n) * devices.message_s
+    work = alone * devices.contention(load.active)
     through = _through_port_pairwise if m <= PAIRWISE_UP_TO else _through_port
     ready = np.zeros((batch, m))
     for stage in range(-1, stages + 1):
@@ -97,7 +98,7 @@ def timeline(load: Workload, devices: Devices) -> Timeline:
         np.moveaxis(arrived[: stages + 1, :, :n], 0, 1),
         starts,
         ends,
-        work.sum(axis=1),
+        alone.sum(axis=1) / devices.factor_when_measured,
         busy.sum(axis=2),
         busy.sum(axis=1),
         crossing.sum(axis=2) + crossing.sum(axis=1),

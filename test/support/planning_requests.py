@@ -13,7 +13,9 @@ from support.graphs import GRAPHS
 from coedge_ros.planning.registry import best_single_latency_s
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.spec.cluster import ClusterSpec, Link
+from coedge_ros.spec.cuts import forced_cuts, layer_cuts, legal_cuts, with_forced
 from coedge_ros.spec.graph import ModelGraph
+from coedge_ros.spec.plan import PartitionPlan, plan_from_shares, reference_heights
 from coedge_ros.spec.profile import Profile
 
 NO_LINK = Link(0.0, 0.0)
@@ -67,6 +69,19 @@ def random_requests(count: int, seed: object, most_workers: int = 5) -> Iterator
         factor = rng.choice([0.6, 0.8, 1.0, 1.3, 2.0] if objective == "energy" else [None, None, 0.9, 1.2])
         deadline_s = factor and factor * best_single_latency_s(graph, profile)
         yield PlanRequest(graph, profile, "fused", objective, deadline_s, count_idle=rng.random() < 0.3)
+
+
+def random_plan(rng: random.Random, graph: ModelGraph, names, vary: bool | None = None) -> PartitionPlan:
+    """Any cuts, any shares, thin bands and none among them, with `vary` others in every stage."""
+    legal = legal_cuts(graph)
+    some = with_forced(graph, rng.sample(legal, min(3, len(legal))))
+    cuts = rng.choice([layer_cuts(graph), forced_cuts(graph), some])
+    base = [rng.choice([0, 0.02, 1, 2]) for _ in names]
+    base[rng.randrange(len(names))] += 1
+    vary = rng.random() < 0.4 if vary is None else vary
+    heights = reference_heights(graph, cuts)
+    shares = [[s * rng.uniform(0.8, 1.2) if vary else s for s in base] for _ in heights]
+    return plan_from_shares(graph, names, shares, cuts, head=rng.choice(names))
 
 
 def score_of(request: PlanRequest, plan) -> float:
