@@ -18,6 +18,7 @@ from std_msgs.msg import Header
 from coedge_ros.errors import ModelError, UserError
 from coedge_ros.execution.coordinator import Usage
 from coedge_ros.msg import InferenceResult, ManagerStatus
+from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.collector import Listening
 from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
@@ -143,8 +144,12 @@ def _ask(group: ProcessGroup, listening: Listening, frame: np.ndarray) -> DdsAns
     result = record.results[0]
     if result.fallback:
         raise ModelError("the manager answered alone, because no worker was left: nothing to compare")
-    plan = next(p for p in record.plans if (p.session, p.epoch) == (result.session, result.epoch))
-    return DdsAnswer(_outputs(result), tuple(map(_usage, result.workers)), plan_from_message(plan))
+
+    def plans() -> list[PlanMessage]:
+        return [p for p in record.plans if (p.session, p.epoch) == (result.session, result.epoch)]
+
+    until(plans, "plan of the answer", ANSWER_LIMIT_S)  # topics keep no order among each other
+    return DdsAnswer(_outputs(result), tuple(map(_usage, result.workers)), plan_from_message(plans()[0]))
 
 
 def _last_words(group: ProcessGroup, ended: dict[str, int]) -> str:
