@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,14 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from coedge_ros.cli.bench_cluster import FRAME_LIMIT_S, BenchCluster, equal_workers, measured_cluster, own_domain
+from coedge_ros.cli.bench_cluster import (
+    FRAME_LIMIT_S,
+    BenchCluster,
+    equal_workers,
+    measured_cluster,
+    own_domain,
+    telling_weights,
+)
 from coedge_ros.cli.bench_report import print_report, summarise
 from coedge_ros.cli.planning_inputs import load_cluster_or_default, parse_size
 from coedge_ros.errors import UserError
@@ -59,6 +67,18 @@ def run(args: argparse.Namespace) -> int:
     if args.workers < 1 or args.frames < 3 or size is None:
         raise UserError("--workers must be 1 or more, --frames 3 or more, and --input is needed")
     own_domain()
+    with tempfile.TemporaryDirectory(prefix="coedge_bench_") as folder:
+        args.weights = telling_weights(args.model, args.weights, size, Path(folder))
+        summary = _run(args, size)
+    print_report(summary)
+    text = json.dumps(summary)
+    if args.json:
+        args.json.write_text(text + "\n")
+    print(text, flush=True)
+    return 0 if summary["max_abs_diff"] <= 1e-4 * summary["scale"] else 1
+
+
+def _run(args, size: tuple[int, int]) -> dict:
     if args.cluster:
         values = yaml.safe_load(Path(load_cluster_or_default(args.cluster).source).read_text(encoding="utf-8"))
     else:
@@ -69,13 +89,7 @@ def run(args: argparse.Namespace) -> int:
     }  # fmt: skip
     with BenchCluster(values, args.model, args.weights, size, manager) as cluster:
         measured = _measure(args, size, cluster)
-    summary = summarise(args, measured, cluster.plan)
-    print_report(summary)
-    text = json.dumps(summary)
-    if args.json:
-        args.json.write_text(text + "\n")
-    print(text, flush=True)
-    return 0 if summary["max_abs_diff"] <= 1e-4 * summary["scale"] else 1
+    return summarise(args, measured, cluster.plan)
 
 
 def _measure(args, size: tuple[int, int], cluster: BenchCluster) -> Measured:

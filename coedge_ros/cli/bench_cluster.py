@@ -51,6 +51,28 @@ def measured_cluster(
     return with_measurements(values, by_name, measure_stage_overhead(), probe_within_host())
 
 
+def telling_weights(model: str, weights: str, size: tuple[int, int], folder: Path) -> str:
+    """A weights file with which a wrong answer shows; `weights` itself where the user has chosen some.
+
+    With random weights as torch draws them nearly any answer is the last bias: nothing could be seen to be wrong.
+    """
+    if weights or model.endswith(".pt2"):
+        return weights
+    import torch
+
+    from coedge_ros.execution.verification import noise_input
+    from coedge_ros.graph.loading import load_model
+    from coedge_ros.graph.rescale import rescale_to_unit_variance
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        loaded = load_model(model)
+    rescale_to_unit_variance(loaded.module, noise_input(*size, mean=loaded.mean, std=loaded.std))
+    path = folder / "weights.pt"
+    torch.save(loaded.module.state_dict(), path)
+    return str(path)
+
+
 class BenchCluster:
     """Manager and workers as processes of this machine, ready for frames: use it as a context manager.
 
@@ -108,7 +130,8 @@ class BenchCluster:
             stack.callback(remove_stale_segments)
             self.group = stack.enter_context(ProcessGroup(output=self.folder / "logs", log_level="info"))
             self.feeder = stack.enter_context(Feeder(options.namespace))
-            self.group.start(cluster_processes(options))
+            self.specs = {spec.name: spec for spec in cluster_processes(options)}
+            self.group.start(self.specs.values())
             with Listening(options.namespace) as listening:
                 self.plan = self._first_plan(listening)
             self.feeder.wait_for_manager(START_LIMIT_S)

@@ -13,6 +13,7 @@ COMMANDS = {
     "demo": "real pictures answered by a cluster of workers on this machine, and a table",
     "up": "start a cluster, as cluster.launch.py does where ROS's launch is installed",
     "bench": "measure whole model, ceiling and cluster over DDS in turn",
+    "chaos": "break a running cluster on purpose and count what became of the frames",
     "profile": "measure stage times and message costs of this host, for the planner",
     "verify": "compare a banded model with the whole model, every tensor at every cut",
     "plan": "show and explain a plan before anything runs",

@@ -21,7 +21,7 @@ class Feeder:
 
     def __init__(self, namespace: str):
         self.namespace = namespace
-        self._number = 0
+        self.number = 0
 
     def __enter__(self) -> Feeder:
         self.context = rclpy.Context()
@@ -52,9 +52,9 @@ class Feeder:
 
     def message(self, rgb: np.ndarray) -> Image:
         """An image message with a stamp of its own."""
-        self._number += 1
+        self.number += 1
         header = Header(frame_id="camera")
-        header.stamp.sec = self._number
+        header.stamp.sec = self.number
         return encode_image(rgb, header)
 
     def send(self, message: Image) -> None:

@@ -94,6 +94,7 @@ class PartitionManager(Node):
 
     def _plan(self, order: MakePlan) -> None:
         """Solve for the workers that are there, publish the plan under a new epoch."""
+        began_s = time.monotonic()
         outcome = self.solver.solve(list(order.members))
         schedule = derive_schedule(self.model.graph, outcome.plan)
         self._epoch += 1
@@ -110,6 +111,7 @@ class PartitionManager(Node):
         self._check_depth(plan)
         self.server.commands.post(lambda: self.server.expect(plan))
         self.report.planned(plan, order.reason)
+        message.planning_ms = (time.monotonic() - began_s) * 1e3
         self.plans.publish(message)
         self.supervisor.issued(plan)
         self.get_logger().info(f"{self.report.text}. {outcome.explanation}")

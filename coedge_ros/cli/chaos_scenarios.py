@@ -1,0 +1,181 @@
+"""What is done to a cluster on purpose, and what must hold all the same."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from coedge_ros.cli.chaos_traffic import Traffic
+from coedge_ros.msg import ManagerStatus
+
+DETECT_LIMIT_S = 0.5
+REPLAN_LIMIT_S = 0.2
+ANSWER_LIMIT_S = 1.0  # the frame in flight when a worker dies
+REJOIN_LIMIT_S = 30.0  # a worker that is started again imports torch and traces its model first
+BACK_LIMIT_S = 3.0
+
+
+@dataclass
+class Found:
+    """Times of a scenario [s]; None for what it does not measure or what never came."""
+
+    detect_s: float | None = None
+    replan_s: float | None = None
+    problems: tuple[str, ...] = ()
+    fallback_allowed: bool = False
+
+
+class Hands:
+    """What scenarios may do: break and mend processes, and look at what the cluster says."""
+
+    def __init__(self, cluster, listening, traffic: Traffic, workers: tuple[str, ...], rng: random.Random):
+        self.cluster, self.listening, self.traffic, self.workers, self.rng = cluster, listening, traffic, workers, rng
+
+    @property
+    def status(self) -> ManagerStatus | None:
+        """The manager's last word."""
+        return self.listening.record.status
+
+    @property
+    def plan(self):
+        """The newest plan."""
+        return self.listening.record.plans[-1]
+
+    def signal(self, number: int, *names: str) -> float:
+        """Send a signal to processes; returns when."""
+        now = time.monotonic()
+        for name in names:
+            self.cluster.group.children[name].send_signal(number)
+        return now
+
+    def kill_in_flight(self, *names: str) -> float:
+        """Kill at a random moment of a frame that is on its way."""
+        account = self.traffic.account
+        self.traffic.run_until(lambda: account.lost > 0, 5.0)
+        end = time.monotonic() + self.rng.uniform(0.0, self.traffic.period_s)
+        while time.monotonic() < end:
+            self.traffic.step()
+        return self.signal(signal.SIGKILL, *names)
+
+    def start(self, *names: str) -> None:
+        """Start processes again that have ended."""
+        for name in names:
+            with suppress(Exception):
+                self.cluster.group.children[name].wait(5)
+        self.cluster.group.start([self.cluster.specs[name] for name in names])
+
+    def plan_without(self, *names: str) -> bool:
+        """Whether the newest plan does without them."""
+        return not set(names) & set(self.plan.workers)
+
+    def all_used(self) -> bool:
+        """Whether the plan in force is for all workers."""
+        status = self.status
+        return (
+            status is not None
+            and status.state == ManagerStatus.STATE_ACTIVE
+            and not status.missing
+            and set(self.plan.workers) == set(self.workers)
+            and status.epoch == self.plan.epoch
+        )
+
+    def lose(self, began_s: float, *names: str, limit_s: float = 6.0) -> Found:
+        """Wait for the plan without some workers: how long until they were missed, and until there was a plan."""
+        if self.traffic.run_until(lambda: self.plan_without(*names), limit_s) is None:
+            return Found(problems=(f"no plan without {', '.join(names)} within {limit_s:g} s",))
+        planning_s = self.plan.planning_ms / 1e3
+        return Found(max(0.0, time.monotonic() - began_s - planning_s), planning_s)
+
+    def rejoin(self, limit_s: float = REJOIN_LIMIT_S) -> tuple[str, ...]:
+        """Wait until all workers are used."""
+        if self.traffic.run_until(self.all_used, limit_s) is None:
+            return (f"not all workers were used again within {limit_s:g} s",)
+        return ()
+
+
+def kill_one(hands: Hands) -> Found:
+    """A worker is killed while a frame is on its way; it comes back and is used again."""
+    victim = hands.rng.choice(hands.workers)
+    hands.traffic.run_for(1.0)
+    began = hands.kill_in_flight(victim)
+    found = hands.lose(began, victim)
+    hands.traffic.run_for(1.0)
+    problems = list(found.problems)
+    worst = hands.traffic.account.worst_latency_s(began - 1.0)
+    if worst > ANSWER_LIMIT_S:
+        problems.append(f"a frame took {worst:.2f} s, limit {ANSWER_LIMIT_S:g} s")
+    if found.detect_s is not None and found.detect_s > DETECT_LIMIT_S:
+        problems.append(f"missed after {found.detect_s:.2f} s, limit {DETECT_LIMIT_S:g} s")
+    if found.replan_s is not None and found.replan_s > REPLAN_LIMIT_S:
+        problems.append(f"planning took {found.replan_s:.2f} s, limit {REPLAN_LIMIT_S:g} s")
+    hands.start(victim)
+    problems += hands.rejoin()
+    return Found(found.detect_s, found.replan_s, tuple(problems))
+
+
+def hang(hands: Hands) -> Found:
+    """A worker hangs (SIGSTOP) and goes on later: what it still sends is stale and harms nothing."""
+    victim = hands.rng.choice(hands.workers)
+    hands.traffic.run_for(1.0)
+    began = hands.signal(signal.SIGSTOP, victim)
+    try:
+        found = hands.lose(began, victim)
+        hands.traffic.run_for(1.0)
+    finally:
+        hands.signal(signal.SIGCONT, victim)
+    return Found(found.detect_s, found.replan_s, found.problems + hands.rejoin(BACK_LIMIT_S))
+
+
+def kill_two(hands: Hands) -> Found:
+    """All workers but one are killed at once."""
+    victims = hands.rng.sample(hands.workers, len(hands.workers) - 1)
+    hands.traffic.run_for(1.0)
+    found = hands.lose(hands.kill_in_flight(*victims), *victims)
+    hands.traffic.run_for(1.0)
+    hands.start(*victims)
+    return Found(found.detect_s, found.replan_s, found.problems + hands.rejoin())
+
+
+def kill_all(hands: Hands) -> Found:
+    """All workers are killed: the manager answers by itself until they are back."""
+    hands.traffic.run_for(1.0)
+    began = hands.kill_in_flight(*hands.workers)
+    account = hands.traffic.account
+    alone_s = hands.traffic.run_until(lambda: bool(account.fallbacks), 6.0)
+    problems = [] if alone_s is not None else ["the manager did not answer alone within 6 s"]
+    hands.traffic.run_for(1.0)
+    hands.start(*hands.workers)
+    problems += hands.rejoin()
+    answered = account.fallbacks[0] - began if account.fallbacks else None
+    return Found(answered, None, tuple(problems), fallback_allowed=True)
+
+
+def manager_restart(hands: Hands) -> Found:
+    """The manager is killed and started again; the workers stay up. Frames of the time between have no manager."""
+    hands.traffic.run_for(0.5)
+    hands.traffic.settle()
+    instances = {w: hands.listening.record.workers[w].instance for w in hands.workers}
+    session = hands.plan.session
+    hands.signal(signal.SIGKILL, "partition_manager")
+    hands.start("partition_manager")
+    end = time.monotonic() + REJOIN_LIMIT_S
+    while (hands.plan.session == session or not hands.all_used()) and time.monotonic() < end:
+        hands.traffic.step(sends=False)
+    hands.cluster.feeder.wait_for_manager(REJOIN_LIMIT_S)
+    hands.traffic.run_for(1.0)
+    now = {w: hands.listening.record.workers[w].instance for w in hands.workers}
+    return Found(problems=() if now == instances else ("workers were restarted too",))
+
+
+SCENARIOS: dict[str, Callable[[Hands], Found]] = {
+    "kill-one": kill_one,
+    "hang": hang,
+    "kill-two": kill_two,
+    "kill-all": kill_all,
+    "manager-restart": manager_restart,
+}
+REPETITIONS = {"kill-one": 20}
