@@ -93,7 +93,11 @@ def _panel(axes, panel: BarPanel, kind: str, panel_in: float, first: bool) -> No
         if value > limit:
             x = limit * 0.93
             axes.plot([x, x + limit * 0.03], [place - 0.5, place + 0.5], color="#ffffff", linewidth=4)
-        axes.text(min(value, limit) + 0.03 * limit, place, _number(value), va="center", fontsize=9, color=figures.INK)
+        # on a patch of paper, so that the deadline's line does not run through it
+        axes.text(
+            min(value, limit) + 0.03 * limit, place, _number(value), va="center", fontsize=9, color=figures.INK,
+            bbox={"facecolor": figures.PAPER, "edgecolor": "none", "pad": 0.8},
+        )  # fmt: skip
     if kind == "latency" and panel.deadline_ms is not None and panel.deadline_ms < limit / (1 - TEXT_PART):
         axes.axvline(panel.deadline_ms, color=figures.INK, linewidth=1.0, linestyle=DASHES, zorder=0.5)
     axes.set_xlim(0, limit / (1 - TEXT_PART))

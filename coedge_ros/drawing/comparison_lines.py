@@ -90,8 +90,6 @@ def _width(rank: int, count: int) -> float:
 
 
 def _panel(axes, panel: LinePanel, text: LinesText, log_x: bool, plot_w_in: float) -> None:
-    for low, high in _nobody(panel):
-        axes.axvspan(low, high, color=NOBODY, linewidth=0, zorder=0)
     for rank, line in enumerate(panel.lines):
         style = planner_style(line.planner)
         met = [v if ok else float("nan") for v, ok in zip(line.values, line.meets_deadline, strict=True)]
@@ -105,6 +103,11 @@ def _panel(axes, panel: LinePanel, text: LinesText, log_x: bool, plot_w_in: floa
                 *zip(*missed, strict=True), linestyle="none", marker="x", markersize=5, color=style.line, zorder=9
             )
     _axis(axes.xaxis, axes.set_xscale, log_x, panel.settings)
+    limits = axes.get_xlim()
+    for low, high in _nobody(panel):
+        left = limits[0] if low == panel.settings[0] else low
+        axes.axvspan(left, limits[1] if high == panel.settings[-1] else high, color=NOBODY, linewidth=0, zorder=0)
+    axes.set_xlim(limits)
     values = [v for line in panel.lines for v in line.values]
     axes.set_yscale("log")
     axes.set_ylim(min(values) / 1.25, max(values) * 1.25)

@@ -89,6 +89,18 @@ def test_the_deadline_is_a_line_at_its_place():
     assert dark[gap][:, int(expected) - 3 : int(expected) + 4].any()
 
 
+def test_the_deadlines_line_does_not_run_through_a_number():
+    with_line, without = (
+        draw_bars([BarPanel("net", deadline, (Bar("fused", 7.0, 40.5, True), Bar("local", 7.0, 60.5, True)))], "-")
+        for deadline in (43.0, 1e6)
+    )
+    (box,) = (box for box in without.text_boxes if box.text == "40.5")
+    shift = with_line.rgb.shape[0] - without.rgb.shape[0]  # the legend names the line in both
+    rows, columns = slice(round(box.top), round(box.bottom)), slice(round(box.left), round(box.right))
+    assert shift == 0 and (with_line.rgb != without.rgb).any()
+    assert (with_line.rgb[rows, columns] == without.rgb[rows, columns]).all()
+
+
 def test_no_deadline_is_said():
     assert "no deadline" in texts_of(draw_bars(bar_panels(1, 2, misses=()), "-"))
 
