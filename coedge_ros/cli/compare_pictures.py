@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from coedge_ros.drawing.adaptation_lines import AdaptationPanel, draw_adaptation
@@ -12,7 +13,7 @@ from coedge_ros.drawing.comparison_lines import Line, LinePanel, LinesText, draw
 from coedge_ros.drawing.saving import save_picture
 from coedge_ros.drawing.text import Rendering
 from coedge_ros.errors import UserError
-from coedge_ros.planning.adaptation import AGAIN, END_S, TRACE, Adaptation, adapt
+from coedge_ros.planning.adaptation import AGAIN, Adaptation, adapt
 from coedge_ros.planning.comparison import Cell, Comparison
 
 BANDWIDTHS = (5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 300.0, 600.0, 1000.0)
@@ -75,21 +76,30 @@ def make_folder(folder: Path) -> None:
 
 
 def make_pictures(comparison: Comparison, cells: Sequence[Cell], folder: Path, advance: Advance) -> dict[str, Path]:
-    """Plan what the pictures show, draw them, and return their files by name."""
-    names = {name: name for name in comparison.graphs}
+    """Plan what the pictures show, draw them beside their numbers as JSON, and return the files by name."""
     made = bar_pictures(comparison, cells)
+    numbers: dict[str, list] = {}
     for name, sweep in sweeps_for(comparison).items():
-        made[_FILES[name]] = line_picture(name, comparison, sweep.cells(advance))
-    found = []
+        found = sweep.cells(advance)
+        made[_FILES[name]] = line_picture(name, comparison, found)
+        numbers[_FILES[name]] = [asdict(cell) for cell in found]
+    traces = []
     for model, graph in comparison.graphs.items():
-        profile = comparison.profiles[model]
-        found.append(adapt(graph, profile, planners=adapting(comparison), advance=lambda m=names[model]: advance(m)))
-    made["adaptation_to_bandwidth"] = adaptation_picture(found)
+        profile = replace(comparison.profiles[model], model=model)
+        traces.append(adapt(graph, profile, planners=adapting(comparison), advance=lambda m=model: advance(m)))
+    made["adaptation_to_bandwidth"] = adaptation_picture(traces)
+    numbers["adaptation_to_bandwidth"] = [_plain(trace) for trace in traces]
     files = {}
     for name, rendering in made.items():
         files[name] = folder / f"{name}.png"
         save_picture(files[name], rendering.rgb)
+    files["numbers"] = folder / "numbers.json"
+    files["numbers"].write_text(json.dumps(numbers) + "\n")
     return files
+
+
+def _plain(trace: Adaptation) -> dict:
+    return {**asdict(trace), "latency_ms": {", ".join(key): list(line) for key, line in trace.latency_ms.items()}}
 
 
 _FILES = {
@@ -194,6 +204,3 @@ def adaptation_picture(found: Sequence[Adaptation]) -> Rendering:
     ]
     subtitle = "simulated message by message; a new plan is in use 1 s after a change of the links"
     return draw_adaptation(found[0].times_s, found[0].bandwidth_mbit_s, panels, subtitle)
-
-
-__all__ = ["END_S", "TRACE", "make_folder", "make_pictures", "steps"]

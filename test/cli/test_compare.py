@@ -167,9 +167,17 @@ def test_plots_leaves_every_picture_and_names_it(small, cluster, tmp_path, capsy
         "bars_10_mbit_s", "bars_50_mbit_s", "energy_against_deadline", "latency_against_bandwidth",
         "latency_against_workers", "adaptation_to_bandwidth",
     }  # fmt: skip
-    assert {path.stem for path in folder.iterdir()} == names
+    numbers = json.loads((folder / "numbers.json").read_text())
+    assert set(numbers) == {name for name in names if not name.startswith("bars")}
+    assert {c["deadline_factor"] for c in numbers["energy_against_deadline"]} == {0.5, 1.0, 2.0}
+    assert {c["bandwidth_mbit_s"] for c in numbers["latency_against_bandwidth"]} == {10, 100}
+    assert set(numbers["adaptation_to_bandwidth"][0]["latency_ms"]) == {
+        "coedge, first plan kept",
+        "coedge, planned again",
+    }
+    assert {path.stem for path in folder.glob("*.png")} == names
     text = capsys.readouterr().out
-    for path in folder.iterdir():
+    for path in folder.glob("*.png"):
         with Image.open(path) as picture:
             assert picture.format == "PNG" and min(picture.size) > 200
         assert str(path) in text
