@@ -33,6 +33,8 @@ from coedge_ros.nodes.supervisor import IssuedPlan
 from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.spec.schedule import MANAGER_NAME
 
+SLOW = 4  # times its usual latency makes a frame's workers suspect
+
 
 class FrameServer:
     """Serves frames.
@@ -69,6 +71,8 @@ class FrameServer:
         self._is_alone = False
         self._issued = 0  # attempts so far, of all frames
         self._last_image_s = -math.inf
+        self._typical_s = 0.0  # latency of recent frames
+        self.waited_for: frozenset[str] = frozenset()  # workers that an overdue frame waits for; read by any thread
 
     # -- commands of the control side ---------------------------------------------------------------------------------
 
@@ -132,10 +136,12 @@ class FrameServer:
         while self.coordinator.take(0.0):
             is_busy = True
         for answer in self.coordinator.finished():
+            self._typical_s += (answer.latency_s - self._typical_s) / 8
             if frame := self.book.of_key(answer.key):
                 self._publish(frame, answer.outputs, answer)
         self._accept()
         self._reissue_overdue()
+        self._look_for_suspects()
         return is_busy
 
     def _take_image(self) -> bool:
@@ -180,6 +186,12 @@ class FrameServer:
                 names = ", ".join(self.coordinator.missing_workers(key))
                 self.log.warning(f"frame {frame.number} is overdue, nothing came from {names}: issued again")
                 self._issue(frame)
+
+    def _look_for_suspects(self) -> None:
+        limit_s = max(self.values["suspect_after_s"], SLOW * self._typical_s)
+        late = self.coordinator.overdue(limit_s)
+        if late or self.waited_for:
+            self.waited_for = frozenset(name for key in late for name in self.coordinator.missing_workers(key))
 
     def _answer_alone(self, frame: Frame) -> None:
         if frame.key is not None:

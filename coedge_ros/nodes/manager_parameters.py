@@ -35,6 +35,9 @@ PARAMETERS = (
     Parameter("image_reliable", False, "Ask the camera for reliable delivery.", read_only=True),
     Parameter("frame_timeout_s", 2.0, "A frame unanswered for so long is issued again.", "s", 0.05, 600.0),
     Parameter("lost_after_s", 1.5, "A worker silent for so long is gone.", "s", 0.2, 60.0, read_only=True),
+    Parameter(
+        "suspect_after_s", 0.3, "The same for a worker that an overdue frame waits for.", "s", 0.2, 60.0, read_only=True
+    ),
     Parameter("self_check_every", 0, "Recompute every Nth frame whole and compare; 0 for never.", "frames", 0),
     Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),

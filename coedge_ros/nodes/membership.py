@@ -66,10 +66,13 @@ class Membership:
         Workers that the first plan waits for.
     lost_after_s : float
         A worker that is silent for this long is gone.
+    suspect_after_s : float
+        The same for a worker that an overdue frame waits for.
     """
 
-    def __init__(self, expected: tuple[str, ...], lost_after_s: float):
+    def __init__(self, expected: tuple[str, ...], lost_after_s: float, suspect_after_s: float = math.inf):
         self.expected, self.lost_after_s = expected, lost_after_s
+        self.suspect_after_s = min(suspect_after_s, lost_after_s)
         self.members: dict[str, Member] = {}
         self.refused: dict[str, str] = {}
         self._replaced: dict[str, deque[int]] = {}  # instances that another process of the same name has followed
@@ -90,9 +93,16 @@ class Membership:
         self._replaced.setdefault(known.name, deque(maxlen=8)).append(known.instance)
         return Heard.RESTARTED
 
-    def lose_silent(self, now_s: float) -> list[str]:
-        """Remove and return workers that have been silent for too long."""
-        gone = [m.name for m in self.members.values() if now_s - m.heard_s > self.lost_after_s]
+    def lose_silent(self, now_s: float, waited_for: Collection[str] = ()) -> list[str]:
+        """Remove and return workers that have been silent for too long.
+
+        For those that an overdue frame waits for it takes less: silence alone is a busy processor's too.
+        """
+        gone = [
+            m.name
+            for m in self.members.values()
+            if now_s - m.heard_s > (self.suspect_after_s if m.name in waited_for else self.lost_after_s)
+        ]
         for name in gone:
             del self.members[name]
             self._replaced.pop(name, None)

@@ -50,13 +50,14 @@ class PartitionManager(Node):
         self.cluster = cluster_of(self.values["cluster"])
         expected = self.values["expected_workers"] or self.cluster.expected or self.cluster.worker_names
         self.session = random.getrandbits(63) | 1
-        self.membership = Membership(tuple(expected), self.values["lost_after_s"])
+        self.membership = Membership(tuple(expected), self.values["lost_after_s"], self.values["suspect_after_s"])
         self.supervisor = Supervisor(
             self.membership, self.session, self.values["wait_for_workers_s"], time.monotonic(), missing=list(expected)
         )
         self.model: PartitionedModel | None = None
         self.server = FrameServer(self, self.values, self.session)
         self._epoch = 0
+        self._supervised_s = time.monotonic()
         self._said = ""
         self._trouble = Sayer(self.get_logger())
 
@@ -69,6 +70,7 @@ class PartitionManager(Node):
         )  # fmt: skip
         self.create_timer(SUPERVISE_S, self.supervise, callback_group=group)
         self.loader = Loader(self._fail)
+        self.standby = Loader(self._trouble.error)  # what is not urgent
         self.loader.submit(self._load)
 
     # -- loader thread ------------------------------------------------------------------------------------------------
@@ -114,6 +116,7 @@ class PartitionManager(Node):
         message.planning_ms = (time.monotonic() - began_s) * 1e3
         self.plans.publish(message)
         self.supervisor.issued(plan)
+        self.standby.submit(self.solver.prepare_for_losses, list(order.members))
         self.get_logger().info(f"{self.report.text}. {outcome.explanation}")
 
     def _check_depth(self, plan: IssuedPlan) -> None:
@@ -160,8 +163,10 @@ class PartitionManager(Node):
         if self.model is None:
             return
         now_s = time.monotonic()
-        for name in self.membership.lose_silent(now_s):
-            self.get_logger().warning(f"worker {name} has been silent for {self.values['lost_after_s']} s: it is gone")
+        was_late = now_s - self._supervised_s > 2 * SUPERVISE_S  # statuses may wait to be read
+        self._supervised_s = now_s
+        for name in self.membership.lose_silent(now_s, () if was_late else self.server.waited_for):
+            self.get_logger().warning(f"worker {name} is silent: it is gone")
         graph = self.model.graph
         reachable = self.server.channel.matched()
         action = self.supervisor.step(now_s, graph.digest, tuple(graph.input.shape[2:]), reachable)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import threading
+from collections import OrderedDict
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,6 +20,8 @@ from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.outcome import Status
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
+
+_REMEMBERED = 64  # plans
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:
@@ -52,19 +57,37 @@ class Solver:
 
     def __init__(self, graph: ModelGraph, cluster: ClusterSpec, values: dict[str, Any]):
         self.graph, self.cluster, self.values = graph, cluster, values
+        self._lock = threading.Lock()
+        self._solved: OrderedDict[tuple, Solved] = OrderedDict()
 
     def power_of(self, worker: str) -> Power:
         """Configured power of a worker; none for one that is not in the file."""
         return self.cluster.worker(worker).power if worker in self.cluster.worker_names else Power()
 
     def solve(self, members: list[Member]) -> Solved:
-        """Plan for the workers that are there.
+        """Plan for the workers that are there; at once when it has been solved before. Called by any thread.
 
         Raises
         ------
         UserError
             When there is nothing to plan. A deadline that cannot be met is no such case: the nearest plan is used.
         """
+        key = tuple(sorted((m.name, m.speed_macs_per_s) for m in members))
+        with self._lock:
+            if key not in self._solved:
+                self._solved[key] = self._solve(members)
+                while len(self._solved) > _REMEMBERED:
+                    self._solved.popitem(last=False)
+            self._solved.move_to_end(key)
+            return self._solved[key]
+
+    def prepare_for_losses(self, members: list[Member]) -> None:
+        """Solve for the loss of each worker, so that its loss costs no time for planning."""
+        for lost in members if len(members) > 1 else ():
+            with contextlib.suppress(UserError):  # it is told when it is needed
+                self.solve([m for m in members if m.name != lost.name])
+
+    def _solve(self, members: list[Member]) -> Solved:
         profile = self._profile(members)
         deadline_s = self.values["deadline_s"] or None
         if factor := self.values["deadline_factor"]:

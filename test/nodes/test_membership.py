@@ -77,6 +77,15 @@ def test_silence_makes_a_worker_go():
     assert list(found.members) == ["b"]
 
 
+def test_silence_is_told_sooner_of_a_worker_that_an_overdue_frame_waits_for():
+    found = Membership(("a", "b"), lost_after_s=1.5, suspect_after_s=0.3)
+    for name in "ab":
+        found.heard(member(name, heard_s=10.0))
+    assert found.lose_silent(10.25, {"a"}) == []
+    assert found.lose_silent(10.35, {"a"}) == ["a"]
+    assert found.lose_silent(10.4) == [] and found.lose_silent(11.6) == ["b"]
+
+
 def test_another_instance_is_a_restart_and_no_longer_the_worker_of_the_plan():
     found = membership(member("a"))
     assert found.is_alive("a", 1)
