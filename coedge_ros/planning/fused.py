@@ -75,16 +75,8 @@ def search(
     plans = list(dict.fromkeys([*given, *_searched(request, StageCosts(request.tables, devices, patterns))]))
     scores = request.scores(evaluator.figures_of(plans))
     split = next((plans[i] for i in np.argsort(scores, kind="stable") if len(working(plans[i])) > 1), None)
-    points = [refiner.improve_rows(refiner.point(plans[i], float(scores[i]))) for i in _starts(plans, scores)]
-    point = min(points, key=lambda p: p.score)
-    # once more over the cuts, with the shares that the search has found so far
-    shares = [row for p in points for row in np.diff(p.bounds, axis=1).astype(float)]
-    costs = StageCosts(request.tables, devices, patterns_for(devices, None, extra=shares, limit=12, others=False))
-    plans = _searched(request, costs)
-    scores = request.scores(evaluator.figures_of(plans))
-    again = refiner.point(plans[int(scores.argmin())], float(scores.min()))
-    if again.score < point.score * 1.05:
-        point = min(point, refiner.improve_rows(again, size=0.02), key=lambda p: p.score)
+    starts = [refiner.point(plans[i], float(scores[i])) for i in _starts(plans, scores)]
+    point = min((refiner.improve_rows(start) for start in starts), key=lambda p: p.score)
     while refiner.left > 0:
         before = point.score
         ends = request.tables.stage_ends

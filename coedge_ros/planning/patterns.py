@@ -23,8 +23,6 @@ def patterns_for(
     deadline_s: float | None,
     extra: Iterable[np.ndarray] = (),
     limit: int = 24,
-    *,
-    others: bool = True,
 ) -> np.ndarray:
     """Distinct rows of shares that sum to one, shape (K, N), single workers first.
 
@@ -47,8 +45,6 @@ def patterns_for(
         add(np.eye(n)[i])
     for shares in extra:
         add(np.asarray(shares, dtype=float))
-    if not others:
-        return np.array(found[: max(limit, len(singles) + 1)])
     for m in worker_counts(n):
         for order in (by_speed, by_joules):
             mask = np.zeros(n)

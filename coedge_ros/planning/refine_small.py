@@ -15,21 +15,22 @@ from coedge_ros.planning.exhaustive import all_rows, count_of_rows
 from coedge_ros.planning.refine import NO_GAIN, Point, Refiner
 from coedge_ros.rows.split import scale_boundaries
 
+MOST_PLACES = 6  # for cuts, up to which this is tried
 MOST = 4000  # ways of setting rows, or two boundaries, that are all tried
 
 
 def improve_small(refiner: Refiner, point: Point, places: Iterable[int]) -> Point:
     """The best rows under these cuts and with one or two of the `places` as cuts more or less; larger plans stay."""
-    if refiner.count < 2:
-        return point
     free = [place for place in places if place not in refiner.tables.forced_cuts]
+    if refiner.count < 2 or len(free) > MOST_PLACES:
+        return point
     point = _improve_rows(refiner, point)
     while refiner.left > 0 and _is_small(point.bounds):
         others = []
         for changed in [*combinations(free, 1), *combinations(free, 2)]:
             cuts = tuple(sorted({*point.cuts} ^ {*changed}))
             rows = _carried(refiner, point, cuts)
-            if _is_small(rows):
+            if refiner.left > 0 and _is_small(rows):
                 others.append(_improve_rows(refiner, Point(cuts, rows, point.head, np.inf)))
         best = min(others, key=lambda p: p.score, default=point)
         if best.score >= point.score * (1 - NO_GAIN):
