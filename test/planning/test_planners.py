@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from support.clusters import cluster_of
-from support.graphs import chain
+from support.graphs import GraphBuilder, chain
 from support.planning_requests import random_requests
 
 from coedge_ros.planning.registry import best_single_latency_s, make_plan
@@ -82,3 +82,9 @@ def test_the_explanation_compares_with_the_best_single_worker_and_the_runner_up(
     assert any(note.startswith("Runner-up:") for note in outcome.notes)
     alone = make_plan(PlanRequest(graph, profile, "fused"))
     assert "not split" in alone.explanation and "best split found" in alone.explanation
+
+
+def test_a_model_without_operators_that_can_be_split_is_answered_with_advice():
+    build = GraphBuilder(32, 32)
+    outcome = make_plan(PlanRequest(build.flatten_and_classify("x"), Profile(cluster_of([1e8] * 2))))
+    assert outcome.status is Status.INVALID and "no trunk" in outcome.explanation
