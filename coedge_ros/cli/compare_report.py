@@ -68,21 +68,25 @@ def print_paper(found: Sequence[Summary]) -> None:
         mine = {item.model: item for item in found if (item.planner, item.baseline) == (planner, baseline)}
         every = mine[None]
         table.add_row(
-            planner, baseline, *(_range(mine[m].least, mine[m].most, mine[m].cells) for m in models),
+            planner, baseline, *(_range(mine[m].least, mine[m].most, None if m else mine[m].cells) for m in models),
             _range(every.both_least, every.both_most, every.both_cells),
             _range(every.all_least, every.all_most, every.all_cells),
         )  # fmt: skip
+    low, high = PAPER_REDUCTIONS
     console = _console()
     console.print(table)
-    low, high = PAPER_REDUCTIONS
     console.print(
         f"In brackets: cells. The paper reports {low} to {high} % on its own prototype; every figure of this testbed "
         "is a stand-in. A baseline that knows no deadlines misses most of them."
     )
 
 
-def _range(low: float | None, high: float | None, cells: int) -> str:
-    return "-" if low is None else f"{low:.1f} to {high:.1f} ({cells})"
+def _range(low: float | None, high: float | None, cells: int | None = None) -> str:
+    """`1.0 to 2.0 (3)`: least, most, cells."""
+    if low is None:
+        return "-"
+    text = f"{low:.1f}" if f"{low:.1f}" == f"{high:.1f}" else f"{low:.1f} to {high:.1f}"
+    return text if cells is None else f"{text} ({cells})"
 
 
 def print_aims(aims: Sequence[Aim]) -> None:
