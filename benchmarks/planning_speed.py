@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """How long planning takes on one core: per model on the paper's testbed, and with up to 100 workers.
 
-    python benchmarks/planning_speed.py [--models alexnet,vgg_f,googlenet,mobilenet_v1,resnet50] [--repeats 5] [--json FILE]
+    python benchmarks/planning_speed.py [--models alexnet,googlenet] [--repeats 5] [--json FILE]
 
 Processor time of this process, which other programs disturb less than the clock; numpy's threads are limited to one.
-"First" is the first plan of a model in a process, "again" a plan after every link's bandwidth has changed: what is known
-of the model is reused.
+"First" is the first plan of a model in a process, "again" a plan after every link's bandwidth has changed: what is
+known of the model is reused.
 """
 
 from __future__ import annotations
@@ -151,7 +151,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", default="", metavar="FILE")
     args = parser.parse_args()
-    cluster, console = load_cluster(PAPER), Console()
+    cluster, console = load_cluster(PAPER), Console(width=130)
     names = args.models.split(",")
     graphs = {name: load_graph(name, parse_size(args.input)) for name in dict.fromkeys([*names, args.growth_model])}
     models = [per_model(name, graphs[name], cluster, p, args.repeats) for name in names for p in PLANNERS]
