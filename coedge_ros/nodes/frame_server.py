@@ -24,7 +24,8 @@ from coedge_ros.msg import InferenceResult
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.answers import run_alone
 from coedge_ros.nodes.commands import Commands
-from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
+from coedge_ros.nodes.data_parameters import make_channel
+from coedge_ros.nodes.dds_channel import make_data_node
 from coedge_ros.nodes.frames import Frame, FrameBook
 from coedge_ros.nodes.image_codec import decode_image, resize_to
 from coedge_ros.nodes.results import ResultMaker
@@ -55,10 +56,7 @@ class FrameServer:
         self._trouble = Sayer(self.log)
         self.node = make_data_node(control, MANAGER_NAME)
         resolve = control.resolve_topic_name
-        self.channel = DdsChannel(
-            self.node, MANAGER_NAME, values["fragment_depth"], values["chunk_bytes"], resolve, values["resend_bytes"],
-            remote_chunk_bytes=values["remote_chunk_bytes"],
-        )  # fmt: skip
+        self.channel = make_channel(self.node, MANAGER_NAME, values, resolve)
         self.coordinator = FrameCoordinator(self.channel)
         self.book = FrameBook(values["frames_in_flight"], values["queue_frames"])
         self.commands = Commands(self.channel.inlet.wake, self.log)

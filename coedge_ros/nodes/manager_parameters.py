@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coedge_ros.nodes.data_parameters import DATA_PARAMETERS
 from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS
 from coedge_ros.nodes.parameters import Parameter
 
@@ -41,18 +42,5 @@ PARAMETERS = (
     Parameter("self_check_every", 0, "Recompute every Nth frame whole and compare; 0 for never.", "frames", 0),
     Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),
-    Parameter("fragment_depth", 1024, "Fragments that may be in flight to it.", "messages", 8, 8192, read_only=True),
-    Parameter("chunk_bytes", 524288, "Largest payload of one message.", "bytes", 1024, 16777216, read_only=True),
-    Parameter(
-        "remote_chunk_bytes", 30720, "The same to peers on other hosts.", "bytes", 1024, 16777216, read_only=True
-    ),
-    Parameter(
-        "resend_bytes",
-        33554432,
-        "What it sent last is kept up to this, to be sent again when a receiver lacks it.",
-        "bytes",
-        0,
-        2147483648,
-        read_only=True,
-    ),
+    *DATA_PARAMETERS,
 )

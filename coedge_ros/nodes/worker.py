@@ -27,7 +27,8 @@ from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.msg import WorkerStatus
 from coedge_ros.nodes import messages, qos, topics
 from coedge_ros.nodes.commands import Commands
-from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
+from coedge_ros.nodes.data_parameters import make_channel
+from coedge_ros.nodes.dds_channel import make_data_node
 from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.model_parameters import load_and_partition
 from coedge_ros.nodes.parameters import declare_parameters
@@ -61,11 +62,7 @@ class Worker(Node):
         self._trouble = Sayer(self.get_logger())
         self.instance = random.getrandbits(63) | 1
         self.data_node = make_data_node(self, self.worker_name)
-        depth, chunk = self.values["fragment_depth"], self.values["chunk_bytes"]
-        self.channel = DdsChannel(
-            self.data_node, self.worker_name, depth, chunk, self.resolve_topic_name, self.values["resend_bytes"],
-            remote_chunk_bytes=self.values["remote_chunk_bytes"],
-        )  # fmt: skip
+        self.channel = make_channel(self.data_node, self.worker_name, self.values, self.resolve_topic_name)
         self.host_name = self.values["host_name"] or socket.gethostname()
         self.channel.connect(MANAGER_NAME, self.values["manager_host"] not in ("", self.host_name))
         self.bands = BandWorker(self.worker_name, self.channel, max_frames=MAX_FRAMES, on_error=self._trouble.error)
