@@ -5,11 +5,11 @@ from __future__ import annotations
 import weakref
 from itertools import pairwise
 
-from coedge_ros.planning.batch import Stages
 from coedge_ros.planning.intervals import IntervalGraph
 from coedge_ros.planning.layer_costs import LayerCosts, layer_costs
 from coedge_ros.planning.stage_ends import stage_ends
 from coedge_ros.planning.stage_rows import StageRows, stages_ending
+from coedge_ros.planning.stages import Stages
 from coedge_ros.spec.cuts import forced_cuts, layer_cuts
 from coedge_ros.spec.graph import ModelGraph
 

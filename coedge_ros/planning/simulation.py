@@ -10,51 +10,17 @@ from __future__ import annotations
 
 import heapq
 import random
-from bisect import bisect_right
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
 import numpy as np
 
+from coedge_ros.planning.resources import CONSTANT, BandwidthTrace, Port, Processors
 from coedge_ros.planning.times import OperatorTimes
 from coedge_ros.spec.profile import Profile
 from coedge_ros.spec.schedule import MANAGER, Schedule, TransferKind
-
-
-@dataclass(frozen=True, slots=True)
-class BandwidthTrace:
-    """Factors on the rate of all links between hosts.
-
-    `factors[i]` from `times_s[i]` on; the first from the beginning.
-    """
-
-    times_s: tuple[float, ...]
-    factors: tuple[float, ...]
-
-    def __post_init__(self):
-        assert len(self.times_s) == len(self.factors) and list(self.times_s) == sorted(self.times_s), self
-        assert min(self.factors) > 0, "a trace must leave some bandwidth"
-
-    def factor(self, time_s: float) -> float:
-        """Factor at a time."""
-        return self.factors[max(0, bisect_right(self.times_s, time_s) - 1)]
-
-    def duration(self, start_s: float, nominal_s: float) -> float:
-        """Time that something of `nominal_s` at factor 1 takes when it starts at `start_s`."""
-        now, left = start_s, nominal_s
-        index = max(0, bisect_right(self.times_s, start_s) - 1)
-        while True:
-            end = self.times_s[index + 1] if index + 1 < len(self.times_s) else float("inf")
-            need = left / self.factors[index]
-            if now + need <= end:
-                return now + need - start_s
-            left -= (end - now) * self.factors[index]
-            now, index = end, index + 1
-
-
-CONSTANT = BandwidthTrace((0.0,), (1.0,))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,46 +68,6 @@ def simulate(
     return _Simulation(schedule, profile, noise, random.Random(seed), trace, start_s, in_stage_order).run()
 
 
-class _Port:
-    """One end of a participant's link: a queue, one message at a time."""
-
-    __slots__ = ("busy", "queue")
-
-    def __init__(self):
-        self.queue: deque = deque()
-        self.busy = False
-
-
-class _Processors:
-    """The cores of one host, shared evenly by the threads that are busy."""
-
-    def __init__(self, cores: float, slow_when_measured: float):
-        self.cores, self.measured = cores, slow_when_measured
-        self.left: dict[int, float] = {}
-        self.threads: dict[int, int] = {}
-        self.since, self.version = 0.0, 0
-
-    def speed(self) -> float:
-        """Work per second of each task that runs now, against the measured speed."""
-        demand = sum(self.threads[w] for w in self.left)
-        return self.measured / max(1.0, demand / self.cores) if demand else self.measured
-
-    def advance(self, now: float) -> None:
-        """Take off what was computed since the last change."""
-        done = (now - self.since) * self.speed()
-        for worker in self.left:
-            self.left[worker] -= done
-        self.since = now
-        self.version += 1
-
-    def next_end(self) -> tuple[float, int] | None:
-        """When the next task ends, and whose it is."""
-        if not self.left:
-            return None
-        worker = min(self.left, key=lambda w: (self.left[w], w))
-        return self.since + max(self.left[worker], 0.0) / self.speed(), worker
-
-
 class _Simulation:
     def __init__(self, schedule, profile, noise, rng, trace, start_s, in_stage_order):
         self.in_stage_order = in_stage_order
@@ -155,7 +81,7 @@ class _Simulation:
         self.seconds = _compute_seconds(schedule, profile)
         self.events: list = []
         self.ticket = count()
-        self.out, self.into = ([_Port() for _ in self.hosts] for _ in range(2))
+        self.out, self.into = ([Port() for _ in self.hosts] for _ in range(2))
         self.stage = [0] * self.manager
         self.running = [False] * self.manager
         self.missing = [[len(stage.receives) for stage in stages] for stages in schedule.work]
@@ -173,7 +99,7 @@ class _Simulation:
             threads = sum(w.threads for w in cluster.workers if w.host == host)
             cores = cluster.host(host).cores or float("inf")
             measured = max(1.0, threads / cores) if profile.measured_together else 1.0
-            self.processors[host] = _Processors(cores, measured)
+            self.processors[host] = Processors(cores, measured)
 
     # -- events
     # ---------------------------------------------------------------------------------------------------------
@@ -291,12 +217,12 @@ class _Simulation:
             pool.left[worker], pool.threads[worker] = seconds, self.specs[worker].threads
             self.plan_end(pool)
 
-    def plan_end(self, pool: _Processors) -> None:
+    def plan_end(self, pool: Processors) -> None:
         following = pool.next_end()
         if following:
             self.at(following[0], self.ended, pool, pool.version, following[1])
 
-    def ended(self, pool: _Processors, version: int, worker: int) -> None:
+    def ended(self, pool: Processors, version: int, worker: int) -> None:
         if version != pool.version:
             return  # somebody started or ended since: this end was planned with another speed
         pool.advance(self.now)
