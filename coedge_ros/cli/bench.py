@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import psutil
 import yaml
 
 from coedge_ros.cli.bench_cluster import (
@@ -59,6 +60,8 @@ class Measured:
     stream_frames: int = 0
     max_abs_diff: float = float("nan")
     scale: float = float("nan")
+    cpu_s: dict[str, float] = field(default_factory=dict)  # per process, during the stream
+    resident_bytes: dict[str, int] = field(default_factory=dict)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -126,7 +129,11 @@ def _measure(args, size: tuple[int, int], cluster: BenchCluster) -> Measured:
     finally:
         whole.close()
         ceiling.close()
+    processes = {name: psutil.Process(child.pid) for name, child in cluster.group.children.items()}
+    before = {name: sum(process.cpu_times()[:2]) for name, process in processes.items()}
     _stream(args, cluster.feeder, frame, measured)
+    measured.cpu_s = {name: sum(process.cpu_times()[:2]) - before[name] for name, process in processes.items()}
+    measured.resident_bytes = {name: process.memory_info().rss for name, process in processes.items()}
     torch.set_num_threads(args.threads)
     loaded = load_model(args.model, weights=args.weights or None)
     module = PixelInput(loaded.module, loaded.mean, loaded.std).eval()

@@ -65,6 +65,8 @@ def summarise(args: argparse.Namespace, measured, plan_message) -> dict:
         "max_abs_diff": measured.max_abs_diff,
         "scale": measured.scale,
         "workers": workers,
+        "cpu_of_a_core": {n: round(s / measured.stream_s, 3) for n, s in measured.cpu_s.items()},
+        "resident_mb": {n: round(b / 1e6) for n, b in measured.resident_bytes.items()},
     }
 
 
@@ -95,3 +97,7 @@ def print_report(summary: dict) -> None:
         shares.add_row(name, f"{w['compute_ms']:.1f}", f"{w['wait_ms']:.1f}", f"{w['transmit_ms']:.1f}",
                        f"{w['bytes_out'] / 1e3:.0f}")  # fmt: skip
     console.print(shares)
+    cpu = ", ".join(
+        f"{n} {part:.0%} and {summary['resident_mb'][n]} MB" for n, part in summary["cpu_of_a_core"].items()
+    )
+    console.print(f"with frames in flight, of a core: {cpu}", highlight=False)
