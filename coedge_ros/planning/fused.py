@@ -77,10 +77,11 @@ def search(
     split = next((plans[i] for i in np.argsort(scores, kind="stable") if len(working(plans[i])) > 1), None)
     starts = [refiner.point(plans[i], float(scores[i])) for i in _starts(plans, scores)]
     point = min((refiner.improve_rows(start) for start in starts), key=lambda p: p.score)
+    parts, ends = (0.1, 0.35), request.tables.stage_ends
     while refiner.left > 0:
         before = point.score
-        ends = request.tables.stage_ends
-        point = refiner.improve_rows(refiner.drop_cuts(refiner.split_stages(point, ends)), size=0.02)
+        point = refiner.improve_rows(refiner.drop_cuts(refiner.split_stages(point, ends, parts)), size=0.02)
+        parts = (0.2,)  # the second time finds little
         point = refiner.improve_rows(refiner.move_cuts(point, ends), size=0.02)
         if point.score > before * (1 - NO_GAIN):
             break
