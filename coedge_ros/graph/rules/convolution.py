@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from coedge_ros.graph.fuse import ATTRIBUTES
 from coedge_ros.graph.rules.pointwise import only, rowwise
-from coedge_ros.graph.rules.registry import Kernel, Lowered, Value, argument, per_range, rule, take
+from coedge_ros.graph.rules.registry import Kernel, Lowered, Value, argument, chain, per_range, rule, take
 from coedge_ros.rows.access import Same, Transposed, Window
 from coedge_ros.rows.row_set import RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operand
@@ -119,6 +119,13 @@ def _convolution(node, values):
 
     def build(rows, held):
         def make(r: RowRange):
+            pick, above, below = band_with_padding(access, r, held[0], where.axis)
+            given = len(access.reads(r))
+            made = (given + 2 * above - dilation[k] * (kernel[k] - 1) - 1) // stride[k] + 1
+            if given and above >= below and made == len(r) and not any(extra):
+                # the kernel's own padding, the same above and below, does it without a copy of the band
+                both = tuple(above if i == k else p for i, p in enumerate(padding))
+                return chain(pick, lambda x: convolve(x, weight, bias, stride, both, dilation, groups))
             band = padded_band(access, r, held[0], where, 0.0, extra)
             if band is None:
                 return lambda x: convolve(x, weight, bias, stride, columns, dilation, groups)
