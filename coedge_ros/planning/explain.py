@@ -99,14 +99,17 @@ def _with_share(bounds: Sequence[int], worker: int) -> np.ndarray:
 
 
 def runner_up(
-    request: PlanRequest, plan: PartitionPlan, predicted: Prediction, others: Mapping[str, PartitionPlan]
+    request: PlanRequest,
+    plan: PartitionPlan,
+    predicted: Prediction,
+    others: Mapping[str, PartitionPlan],
+    scores: Mapping[PartitionPlan, float],
 ) -> str:
     """The best of the other planners' plans and what it costs more."""
     evaluator = request.evaluator
-    scores = dict(zip(others, request.scores(evaluator.figures_of(list(others.values()))), strict=True))
-    name = min(scores, key=scores.__getitem__)
+    name = min(others, key=lambda other: scores[others[other]])
     if others[name] == plan:
-        same = [other for other, score in scores.items() if score == scores[name]]
+        same = [other for other in others if scores[others[other]] == scores[plan]]
         return f"Runner-up: none is worse than this one; it is also what {' and '.join(same)} would choose."
     best = evaluator.predict(others[name])
     outcome = request.answer(name, others[name], best, "", proven=False)

@@ -40,16 +40,16 @@ Candidates = dict[str, list[PartitionPlan]]  # by planner
 
 def plan_fused(request: PlanRequest) -> PlanOutcome:
     """The best plan of the search, never worse than those of the other planners under the cost model."""
-    others = _best_of_others(request)
+    others, scores = _best_of_others(request)
     plan, split = (search_part if request.devices.count > MANY else search)(request, list(others.values()))
     predicted = request.evaluator.predict(plan)
     why = why_these_rows(request, plan, predicted, others["local"], split)
-    notes = [runner_up(request, plan, predicted, others), *why_no_rows(request, plan, predicted)]
+    notes = [runner_up(request, plan, predicted, others, scores), *why_no_rows(request, plan, predicted)]
     return request.answer("fused", plan, predicted, why, proven=False, notes=[note for note in notes if note])
 
 
-def _best_of_others(request: PlanRequest) -> dict[str, PartitionPlan]:
-    """The other planners' plans, all evaluated together, without their predictions and explanations."""
+def _best_of_others(request: PlanRequest) -> tuple[dict[str, PartitionPlan], dict[PartitionPlan, float]]:
+    """The other planners' plans by name, and scores of all that they chose from, evaluated together."""
     candidates: Candidates = {
         "local": single_workers(request),
         "modnn": [modnn_plan(request)],
@@ -61,7 +61,7 @@ def _best_of_others(request: PlanRequest) -> dict[str, PartitionPlan]:
         candidates["exact"] = [plan_exact(request).plan]
     plans = list(dict.fromkeys(plan for group in candidates.values() for plan in group))
     scores = dict(zip(plans, request.scores(request.evaluator.figures_of(plans)), strict=True))
-    return {name: min(group, key=scores.__getitem__) for name, group in candidates.items()}
+    return {name: min(group, key=scores.__getitem__) for name, group in candidates.items()}, scores
 
 
 def search(
