@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import tempfile
 import time
 from pathlib import Path
@@ -31,8 +30,9 @@ def equal_workers(workers: int, threads: int) -> dict[str, Any]:
 def own_domain() -> None:
     """A domain for this run alone, on this host only, with the package's Fast DDS profile."""
     from coedge_ros.nodes.composition import dds_environment
+    from coedge_ros.nodes.domains import free_domain
 
-    os.environ["ROS_DOMAIN_ID"] = str(random.randrange(1, 100))
+    os.environ["ROS_DOMAIN_ID"] = str(free_domain())
     os.environ.update(dds_environment())
     os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
 

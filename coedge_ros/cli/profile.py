@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -34,6 +33,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure, print, and write the cluster file."""
     from coedge_ros.cli.planning_inputs import load_cluster_or_default, parse_size
     from coedge_ros.nodes.composition import dds_environment
+    from coedge_ros.nodes.domains import free_domain
     from coedge_ros.profiling.stage_times import measure_stage_overhead
 
     cluster = load_cluster_or_default(args.cluster)
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> int:
     by_name = dict(zip([w.name for w in workers], measured, strict=True))
     link, stage_s = None, measure_stage_overhead()
     if not args.no_link:
-        os.environ.setdefault("ROS_DOMAIN_ID", str(random.randrange(1, 100)))
+        os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
         os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
         os.environ.update(dds_environment())
         from coedge_ros.nodes.link_probe import probe_within_host

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.collector import Listening
 from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
+from coedge_ros.nodes.domains import free_domain
 from coedge_ros.nodes.image_codec import encode_image
 from coedge_ros.nodes.messages import plan_from_message
 from coedge_ros.nodes.processes import ProcessGroup
@@ -74,7 +74,7 @@ def answer_over_dds(
         When the cluster cannot start or does not answer; the message is the manager's or the end of a log.
     """
     options = _options(folder, model, model_arguments, weights, size, rows, cuts)
-    domain = _free_domain()
+    domain = free_domain()
     environment = {
         "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1",
         "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
@@ -88,16 +88,6 @@ def answer_over_dds(
                 return _ask(group, listening, frame)
     finally:
         remove_stale_segments()
-
-
-def _free_domain() -> int:
-    """A random ROS domain whose UDP ports (DDSI-RTPS: 7400 + 250 x domain and up) nobody on this host has open."""
-    try:
-        lines = Path("/proc/net/udp").read_text().splitlines()[1:]
-    except OSError:
-        lines = []
-    taken = {int(line.split()[1].rpartition(":")[2], 16) for line in lines}
-    return random.choice([d for d in range(1, 101) if not taken & set(range(7400 + 250 * d, 7650 + 250 * d))] or [1])
 
 
 def _options(folder, model, model_arguments, weights, size, rows, cuts) -> ClusterOptions:

@@ -11,9 +11,10 @@ import cv2
 import numpy as np
 import psutil
 import pytest
-from support.cluster import NAMESPACE, TEST_FOLDER, free_domain
+from support.cluster import NAMESPACE, TEST_FOLDER
 
 from coedge_ros.nodes.collector import Listening
+from coedge_ros.nodes.domains import free_domain
 from coedge_ros.nodes.shared_memory import FOLDER
 
 pytestmark = pytest.mark.timeout(180)

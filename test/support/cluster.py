@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import random
 import signal
 import time
 from collections.abc import Callable, Iterable
@@ -21,6 +20,7 @@ from coedge_ros.msg import InferenceResult, ManagerStatus, PartitionPlan, Worker
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.collector import Listening, Record
 from coedge_ros.nodes.composition import ClusterOptions, ProcessSpec, cluster_processes, dds_environment
+from coedge_ros.nodes.domains import free_domain
 from coedge_ros.nodes.image_codec import encode_image
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
@@ -41,13 +41,6 @@ MANAGER = {  # no image is lost on the way in, and none is given up because the 
     "frames_in_flight": 3,
     "frame_timeout_s": 6.0,
 }
-
-
-def free_domain() -> int:
-    """A random domain whose UDP ports nobody has open."""
-    taken = {int(line.split()[1].rpartition(":")[2], 16) for line in Path("/proc/net/udp").read_text().splitlines()[1:]}
-    domains = [d for d in range(1, 101) if not taken & set(range(7400 + 250 * d, 7650 + 250 * d))]
-    return random.choice(domains)
 
 
 class Scripted(ProcessGroup):
