@@ -23,6 +23,8 @@ class MatchedFrame:
 class FrameMatcher:
     """Keeps what has no partner yet, in whatever order things arrive.
 
+    `has_names` tells whether a camera has told any.
+
     Parameters
     ----------
     limit : int
@@ -34,10 +36,18 @@ class FrameMatcher:
         self._images: OrderedDict[Stamp, Image] = OrderedDict()
         self._results: OrderedDict[Stamp, InferenceResult] = OrderedDict()
         self._names: OrderedDict[Stamp, str] = OrderedDict()
+        self._unnamed: OrderedDict[Stamp, MatchedFrame] = OrderedDict()
+        self.has_names = False
 
-    def take_name(self, name: FrameName) -> None:
-        """A camera said what it is about to publish."""
-        _keep(self._names, _stamp(name.header), name.name, 10 * self._limit)
+    def take_name(self, name: FrameName) -> MatchedFrame | None:
+        """A camera said what it publishes; returns the answered image that it names again, if that came before."""
+        self.has_names = True
+        stamp = _stamp(name.header)
+        frame = self._unnamed.pop(stamp, None)
+        if frame is None:
+            _keep(self._names, stamp, name.name, 10 * self._limit)
+            return None
+        return MatchedFrame(frame.image, frame.result, name.name)
 
     def take_image(self, image: Image) -> MatchedFrame | None:
         """An image arrived; returns it with its answer if that was there before."""
@@ -46,7 +56,7 @@ class FrameMatcher:
         if result is None:
             _keep(self._images, stamp, image, self._limit)
             return None
-        return MatchedFrame(image, result, self._names.pop(stamp, ""))
+        return self._matched(stamp, image, result)
 
     def take_result(self, result: InferenceResult) -> MatchedFrame | None:
         """An answer arrived; returns it with its image if that is still there."""
@@ -55,7 +65,13 @@ class FrameMatcher:
         if image is None:
             _keep(self._results, stamp, result, 10 * self._limit)
             return None
-        return MatchedFrame(image, result, self._names.pop(stamp, ""))
+        return self._matched(stamp, image, result)
+
+    def _matched(self, stamp: Stamp, image: Image, result: InferenceResult) -> MatchedFrame:
+        frame = MatchedFrame(image, result, self._names.pop(stamp, ""))
+        if not frame.name:  # topics do not wait for each other: it may be on its way
+            _keep(self._unnamed, stamp, frame, self._limit)
+        return frame
 
 
 def _stamp(header: Header) -> Stamp:

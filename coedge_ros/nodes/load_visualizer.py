@@ -68,7 +68,7 @@ class LoadVisualizer(Node):
         self._diagnostics = self._publisher(DiagnosticArray, topics.DIAGNOSTICS, qos.DIAGNOSTICS)
         self._subscribe(WorkerStatus, topics.WORKER_STATUS, self._on_status, qos.STATUS)
         self._subscribe(PartitionPlan, topics.PARTITION_PLAN, self._on_plan, qos.PLAN)
-        self._subscribe(FrameName, topics.FRAME_NAME, self._matcher.take_name, qos.FRAME_NAME)
+        self._subscribe(FrameName, topics.FRAME_NAME, self._on_name, qos.FRAME_NAME)
         self._subscribe(Image, topics.IMAGE, self._on_image, qos.camera_input(values["image_reliable"]))
         self._subscribe(InferenceResult, topics.RESULT, self._on_result, qos.RESULT)
         pace = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock that stands still must not stop it
@@ -99,6 +99,9 @@ class LoadVisualizer(Node):
     def _on_plan(self, plan: PartitionPlan) -> None:
         self._board.take_plan(plan, time.monotonic())
 
+    def _on_name(self, name: FrameName) -> None:
+        self._annotate(self._matcher.take_name(name))
+
     def _on_image(self, image: Image) -> None:
         self._annotate(self._matcher.take_image(image))
 
@@ -109,7 +112,8 @@ class LoadVisualizer(Node):
     def _annotate(self, frame: MatchedFrame | None) -> None:
         if frame is None:
             return
-        path = self._saver.path_for(frame.name) if self._saver else None
+        is_final = bool(frame.name) or not self._matcher.has_names  # else it comes again when its name is there
+        path = self._saver.path_for(frame.name) if self._saver and is_final else None
         wanted = self._annotated.get_subscription_count() > 0 and time.monotonic() >= self._next_drawing_s
         if path is None and not wanted:
             return

@@ -208,6 +208,16 @@ def test_an_image_meets_its_result_in_any_order_and_only_once():
     assert (found.image.height, found.name) == (22, "")
 
 
+def test_a_name_that_comes_last_gives_the_answered_image_again():
+    matcher = FrameMatcher(limit=4)
+    assert not matcher.has_names
+    matcher.take_image(stamped(Image, 1, height=11))
+    assert matcher.take_result(stamped(InferenceResult, 1, frame=7)).name == ""
+    found = matcher.take_name(stamped(FrameName, 1, name="a.png"))
+    assert (found.image.height, found.result.frame, found.name) == (11, 7, "a.png") and matcher.has_names
+    assert matcher.take_name(stamped(FrameName, 1, name="a.png")) is None
+
+
 def test_images_without_results_are_forgotten_oldest_first():
     matcher = FrameMatcher(limit=4)
     for second in range(10):
