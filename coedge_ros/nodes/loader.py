@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Callable
 from queue import SimpleQueue
 
 from coedge_ros.errors import CoedgeError
 
 MOST = 32  # waiting; what comes from the network must not pile up
+
+
+_all: weakref.WeakSet[Loader] = weakref.WeakSet()
+
+
+def any_busy() -> bool:
+    """Whether any loader of this process runs something: ending the interpreter then would abort the process."""
+    return any(loader.is_busy for loader in _all)
 
 
 class Loader:
@@ -25,6 +34,7 @@ class Loader:
         self._queue: SimpleQueue[tuple[Callable, tuple]] = SimpleQueue()
         self._on_failure = on_failure
         self.is_busy = False  # while a function runs
+        _all.add(self)
         threading.Thread(target=self._run, name="loader", daemon=True).start()
 
     def submit(self, function: Callable, *args) -> bool:

@@ -17,7 +17,7 @@ from rclpy.signals import SignalHandlerOptions
 from rclpy.task import Future
 
 from coedge_ros.errors import UserError
-from coedge_ros.nodes.loader import Loader
+from coedge_ros.nodes.loader import Loader, any_busy
 from coedge_ros.nodes.saying import Sayer
 
 EXIT_DONE = 0  # finished by itself, or asked to stop
@@ -113,7 +113,7 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
                 node.close()
             node.destroy_node()
         rclpy.try_shutdown()
-    if node is not None and node.loader.is_busy:
+    if any_busy():
         # A thread inside torch cannot be stopped; ending the interpreter under it would abort the process.
         sys.stdout.flush()
         sys.stderr.flush()

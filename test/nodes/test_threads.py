@@ -12,7 +12,7 @@ import pytest
 from coedge_ros.errors import UserError
 from coedge_ros.nodes import saying
 from coedge_ros.nodes.commands import Commands
-from coedge_ros.nodes.loader import MOST, Loader
+from coedge_ros.nodes.loader import MOST, Loader, any_busy
 from coedge_ros.nodes.saying import Sayer
 
 pytestmark = pytest.mark.timeout(60)
@@ -63,6 +63,19 @@ def test_the_loader_works_in_turn_on_its_own_thread_and_survives_failures():
     assert ready.wait(10)
     assert failures == ["no such model", "KeyError: 'key'"]
     assert done == [threading.current_thread().name, "loader"]
+
+
+def test_any_loader_of_the_process_that_works_is_known_to_be_busy():
+    release, idle = threading.Event(), Loader(lambda text: None)
+    busy = Loader(lambda text: None)
+    began = threading.Event()
+    busy.submit(lambda: (began.set(), release.wait(10)))
+    assert began.wait(10) and any_busy() and not idle.is_busy
+    release.set()
+    end = time.monotonic() + 10
+    while busy.is_busy:
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 def test_work_for_the_loader_does_not_pile_up():
