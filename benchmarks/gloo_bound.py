@@ -33,8 +33,9 @@ from coedge_ros.graph.loading import load_model
 from coedge_ros.graph.lower import PartitionedModel, partition_model
 from coedge_ros.nodes.messages import plan_from_message
 from coedge_ros.profiling.rivals import ModelChoice
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import MANAGER, Schedule, Transfer, TransferKind, derive_schedule
+from coedge_ros.spec.schedule import MANAGER, Schedule, Transfer, TransferKind
 
 
 def load(choice: ModelChoice) -> PartitionedModel:

@@ -32,8 +32,8 @@ from coedge_ros.graph.lower import partition_model
 from coedge_ros.graph.trace import PixelInput
 from coedge_ros.graph.zoo.registry import zoo_names
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import plan_from_shares
-from coedge_ros.spec.schedule import derive_schedule
 
 HEADER = """| model | input | bare ms | kernels ms | program ms | program over bare % | program over kernels % | rounds | stages | trace + stage s |
 |---|---|---|---|---|---|---|---|---|---|"""  # noqa: E501

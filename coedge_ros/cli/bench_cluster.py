@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
 
 START_LIMIT_S = 120.0
 FRAME_LIMIT_S = 30.0
@@ -46,9 +47,9 @@ def measured_cluster(
     from coedge_ros.profiling.stage_times import measure_stage_overhead
 
     threads = [worker.get("threads", 1) for worker in values["workers"]]
-    measured = measure(model, weights, size, threads, budget_s)
+    measured, slower = measure(model, weights, size, threads, budget_s)
     by_name = dict(zip([worker["name"] for worker in values["workers"]], measured, strict=True))
-    return with_measurements(values, by_name, measure_stage_overhead(), probe_within_host())
+    return with_measurements(values, by_name, measure_stage_overhead(), probe_within_host(), slower)
 
 
 def telling_weights(model: str, weights: str, size: tuple[int, int], folder: Path) -> str:
@@ -84,6 +85,8 @@ class BenchCluster:
         What they run.
     manager : dict
         Parameters of the manager that differ from those of a benchmark.
+    namespace : str
+        Of all nodes: two clusters at the same time need different ones.
 
     Attributes
     ----------
@@ -91,6 +94,8 @@ class BenchCluster:
         The plan in force.
     feeder : Feeder
         Sends frames and takes results.
+    pids : dict of str to int
+        Processes by name.
     """
 
     def __init__(
@@ -101,11 +106,14 @@ class BenchCluster:
         size: tuple[int, int],
         manager: dict[str, Any] | None = None,
         worker: dict[str, Any] | None = None,
+        namespace: str = DEFAULT_NAMESPACE,
     ):
+        self.namespace = namespace
         self.values, self.model, self.weights, self.size = values, model, weights, size
-        self.worker = worker or {}
+        self.worker = {"profile_cache": False, **(worker or {})}  # what is compared is measured now
         self.manager = {
             "objective": "latency", "image_reliable": True, "publish_tensors": True, "frame_timeout_s": FRAME_LIMIT_S,
+            "track": False,  # one plan for all frames
             **(manager or {}),
         }  # fmt: skip
 
@@ -115,7 +123,6 @@ class BenchCluster:
         from coedge_ros.nodes.collector import Listening
         from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
         from coedge_ros.nodes.feeder import Feeder
-        from coedge_ros.nodes.processes import ProcessGroup
         from coedge_ros.nodes.shared_memory import remove_stale_segments
 
         remove_stale_segments()
@@ -125,21 +132,28 @@ class BenchCluster:
             path.write_text(yaml.safe_dump(self.values, sort_keys=False), encoding="utf-8")
             options = ClusterOptions(
                 cluster=str(path), model=self.model, weights=self.weights, height=self.size[0], width=self.size[1],
-                source="", manager=self.manager, worker=self.worker, with_visualizer=False,
+                source="", manager=self.manager, worker=self.worker, namespace=self.namespace, with_visualizer=False,
             )  # fmt: skip
             stack.callback(remove_stale_segments)
-            self.group = stack.enter_context(ProcessGroup(output=self.folder / "logs", log_level="info"))
+            self.group = stack.enter_context(self.make_group(self.folder / "logs"))
             self.feeder = stack.enter_context(Feeder(options.namespace))
             self.specs = {spec.name: spec for spec in cluster_processes(options)}
             self.group.start(self.specs.values())
             with Listening(options.namespace) as listening:
                 self.plan = self._first_plan(listening)
             self.feeder.wait_for_manager(START_LIMIT_S)
+            self.pids = {name: child.pid for name, child in self.group.children.items()}
             self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception) -> None:
         self._stack.close()
+
+    def make_group(self, logs: Path):
+        """What starts the processes; benchmarks put some of them on other hosts."""
+        from coedge_ros.nodes.processes import ProcessGroup
+
+        return ProcessGroup(output=logs, log_level="info")
 
     def _first_plan(self, listening):
         deadline = time.monotonic() + START_LIMIT_S
@@ -169,3 +183,17 @@ class BenchCluster:
         if result is None:
             raise UserError(f"no result within {FRAME_LIMIT_S} s")
         return result, time.perf_counter() - began
+
+    def stream(self, frame, frames: int, in_flight: int) -> tuple[int, float]:
+        """Keep `in_flight` frames under way, a new one for each result: how many were answered, in how many seconds."""
+        for _ in range(in_flight):
+            self.feeder.send(self.feeder.message(frame))
+        began = time.perf_counter()
+        answered = 0
+        while answered < frames and self.feeder.take(FRAME_LIMIT_S) is not None:
+            answered += 1
+            self.feeder.send(self.feeder.message(frame))
+        seconds = time.perf_counter() - began
+        for _ in range(in_flight):
+            self.feeder.take(FRAME_LIMIT_S)
+        return answered, seconds

@@ -2,38 +2,46 @@
 
 from __future__ import annotations
 
-import random
 import signal
 import time
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from coedge_ros.cli.chaos_setting import Setting
 from coedge_ros.cli.chaos_traffic import Traffic
+from coedge_ros.cli.namespaces import Hosts
 from coedge_ros.msg import ManagerStatus
+from coedge_ros.nodes.flight_record import read_flight_record
 
 DETECT_LIMIT_S = 0.5
 REPLAN_LIMIT_S = 0.2
 ANSWER_LIMIT_S = 1.0  # the frame in flight when a worker dies
 REJOIN_LIMIT_S = 30.0  # a worker that is started again imports torch and traces its model first
 BACK_LIMIT_S = 3.0
+AT_STAGE_LIMIT_S = 5.0
 
 
 @dataclass
 class Found:
-    """Times of a scenario [s]; None for what it does not measure or what never came."""
+    """Times of a scenario [s], None for what it does not measure or what never came; `figures` are its own."""
 
     detect_s: float | None = None
     replan_s: float | None = None
     problems: tuple[str, ...] = ()
     fallback_allowed: bool = False
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 class Hands:
     """What scenarios may do: break and mend processes, and look at what the cluster says."""
 
-    def __init__(self, cluster, listening, traffic: Traffic, workers: tuple[str, ...], rng: random.Random):
-        self.cluster, self.listening, self.traffic, self.workers, self.rng = cluster, listening, traffic, workers, rng
+    def __init__(self, cluster, listening, traffic: Traffic, workers: tuple[str, ...], setting: Setting):
+        self.cluster, self.listening, self.traffic, self.workers = cluster, listening, traffic, workers
+        self.setting, self.rng = setting, setting.rng
+        self.hosts: Hosts | None = None  # where each worker is on one of its own
+        self.flight_records: Path | None = None  # folder where workers say at which stage they are
 
     @property
     def status(self) -> ManagerStatus | None:
@@ -45,6 +53,11 @@ class Hands:
         """The newest plan."""
         return self.listening.record.plans[-1]
 
+    def plan_in_force(self):
+        """The plan of the newest answer."""
+        known = [plan for plan in self.listening.record.plans if plan.epoch == self.traffic.epoch]
+        return known[-1] if known else self.plan
+
     def signal(self, number: int, *names: str) -> float:
         """Send a signal to processes; returns when."""
         now = time.monotonic()
@@ -55,11 +68,29 @@ class Hands:
     def kill_in_flight(self, *names: str) -> float:
         """Kill at a random moment of a frame that is on its way."""
         account = self.traffic.account
-        self.traffic.run_until(lambda: account.lost > 0, 5.0)
+        self.traffic.run_until(lambda: account.unanswered > 0, 5.0)
         end = time.monotonic() + self.rng.uniform(0.0, self.traffic.period_s)
         while time.monotonic() < end:
             self.traffic.step()
         return self.signal(signal.SIGKILL, *names)
+
+    def kill_at_stage(self, name: str) -> tuple[float, str]:
+        """Kill a worker at a random stage of a frame: when, and at which stage it was as it has said itself."""
+        path, stages = self.flight_records / name, len(self.plan_in_force().cuts) + 2
+        wanted, end = self.rng.randrange(stages), time.monotonic() + AT_STAGE_LIMIT_S
+        while time.monotonic() < end:
+            self.traffic.step()
+            moment = time.monotonic() + self.traffic.period_s / 2  # no results are taken meanwhile
+            while (at := read_flight_record(path)) is None and time.monotonic() < moment:
+                pass
+            while at is not None and at[1] < wanted:
+                at = read_flight_record(path)
+            if at is not None:
+                break
+        now = self.signal(signal.SIGKILL, name)
+        self.cluster.group.children[name].wait(5)
+        at = read_flight_record(path)
+        return now, "between frames" if at is None else f"{at[1] + 1} of {stages}"
 
     def start(self, *names: str) -> None:
         """Start processes again that have ended."""
@@ -101,7 +132,7 @@ def kill_one(hands: Hands) -> Found:
     """A worker is killed while a frame is on its way; it comes back and is used again."""
     victim = hands.rng.choice(hands.workers)
     hands.traffic.run_for(1.0)
-    began = hands.kill_in_flight(victim)
+    began, stage = hands.kill_at_stage(victim)
     found = hands.lose(began, victim)
     hands.traffic.run_for(1.0)
     problems = list(found.problems)
@@ -114,7 +145,7 @@ def kill_one(hands: Hands) -> Found:
         problems.append(f"planning took {found.replan_s:.2f} s, limit {REPLAN_LIMIT_S:g} s")
     hands.start(victim)
     problems += hands.rejoin()
-    return Found(found.detect_s, found.replan_s, tuple(problems))
+    return Found(found.detect_s, found.replan_s, tuple(problems), figures={"stage_hit": stage})
 
 
 def hang(hands: Hands) -> Found:
@@ -169,13 +200,3 @@ def manager_restart(hands: Hands) -> Found:
     hands.traffic.run_for(1.0)
     now = {w: hands.listening.record.workers[w].instance for w in hands.workers}
     return Found(problems=() if now == instances else ("workers were restarted too",))
-
-
-SCENARIOS: dict[str, Callable[[Hands], Found]] = {
-    "kill-one": kill_one,
-    "hang": hang,
-    "kill-two": kill_two,
-    "kill-all": kill_all,
-    "manager-restart": manager_restart,
-}
-REPETITIONS = {"kill-one": 20}

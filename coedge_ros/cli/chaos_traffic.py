@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
@@ -27,6 +29,8 @@ class Account:
         Results per frame; more than one is a duplicate.
     wrong : int
         Results that differ from the whole model's answer by more than the tolerance.
+    results : dict of int to InferenceResult
+        The last one of each frame, without its tensors.
     fallbacks : list of float
         When the manager answered by itself.
     largest : tuple of float
@@ -38,11 +42,12 @@ class Account:
     answers: Counter = field(default_factory=Counter)
     wrong: int = 0
     fallbacks: list[float] = field(default_factory=list)
+    results: dict[int, Any] = field(default_factory=dict)
     largest: tuple[float, float] = (0.0, 1.0)
 
     @property
-    def lost(self) -> int:
-        """Frames without an answer."""
+    def unanswered(self) -> int:
+        """Frames without an answer: lost, unless the manager says that it dropped them."""
         return len(self.sent_s.keys() - self.answered_s.keys())
 
     @property
@@ -50,10 +55,14 @@ class Account:
         """Results beyond the first of a frame, and of frames that nobody sent."""
         return sum(count - (number in self.sent_s) for number, count in self.answers.items())
 
+    def latencies_s(self, since_s: float = 0.0, until_s: float = math.inf) -> list[float]:
+        """Times from a frame to its first answer, of the frames that were sent in a span of time."""
+        found = self.answered_s
+        return [found[n] - at for n, at in self.sent_s.items() if n in found and since_s <= at <= until_s]
+
     def worst_latency_s(self, since_s: float = 0.0) -> float:
         """Longest time from a frame to its first answer, of frames sent after `since_s`; 0 when there are none."""
-        times = [self.answered_s[n] - at for n, at in self.sent_s.items() if n in self.answered_s and at >= since_s]
-        return max(times, default=0.0)
+        return max(self.latencies_s(since_s), default=0.0)
 
 
 class Traffic:
@@ -77,6 +86,7 @@ class Traffic:
         self.feeder, self.pictures, self.expected = feeder, pictures, expected
         self.period_s, self.idle = 1.0 / rate_hz, idle
         self.account = Account()
+        self.epoch = 0  # of the newest answer
         self._next_s = time.monotonic()
 
     def reset(self) -> None:
@@ -111,10 +121,13 @@ class Traffic:
             self.step()
         return time.monotonic() - began
 
-    def settle(self) -> None:
-        """No more frames; wait for the answers that are under way, and a moment longer for duplicates."""
+    def settle(self, dropped: Callable[[], int] = lambda: 0) -> None:
+        """No more frames; wait for the answers that are under way, and a moment longer for duplicates.
+
+        `dropped()` is how many the manager says it dropped.
+        """
         end = time.monotonic() + SETTLE_S
-        while self.account.lost and time.monotonic() < end:
+        while self.account.unanswered > dropped() and time.monotonic() < end:
             self.step(sends=False)
         end = time.monotonic() + 0.5
         while time.monotonic() < end:
@@ -132,11 +145,15 @@ class Traffic:
         account.answered_s.setdefault(number, now)
         if result.fallback:
             account.fallbacks.append(now)
+        else:
+            self.epoch = result.epoch
         expected = self.expected[number % len(self.pictures)]
         worst = (0.0, 1.0)
         for whole, tensor in zip(expected, result.tensors, strict=True):
             theirs = torch.frombuffer(tensor.data, dtype=getattr(torch, tensor.dtype)).reshape(tuple(tensor.shape))
             found = float((theirs - whole).abs().max()), float(whole.abs().max())
             worst = max(worst, found, key=lambda pair: pair[0] / pair[1])
+        result.tensors = []  # the rest is kept
+        account.results[number] = result
         account.wrong += worst[0] > TOLERANCE * worst[1]
         account.largest = max(account.largest, worst, key=lambda pair: pair[0] / pair[1])

@@ -14,10 +14,12 @@ COMMANDS = {
     "up": "start a cluster, as cluster.launch.py does where ROS's launch is installed",
     "bench": "measure whole model, ceiling and cluster over DDS in turn",
     "chaos": "break a running cluster on purpose and count what became of the frames",
+    "doctor": "check this host, or the running cluster, and say what to change",
     "profile": "measure stage times and message costs of this host, for the planner",
     "verify": "compare a banded model with the whole model, every tensor at every cut",
     "plan": "show and explain a plan before anything runs",
     "compare": "compare planners over models, deadlines and links",
+    "security": "write the SROS2 policy of a cluster: who may publish, subscribe and reply what",
 }
 
 

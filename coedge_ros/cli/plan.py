@@ -9,6 +9,7 @@ from pathlib import Path
 
 from coedge_ros.cli.plan_report import print_plan
 from coedge_ros.cli.planning_inputs import (
+    add_model_arguments,
     load_cluster_or_default,
     load_partitioned,
     parse_integers,
@@ -19,18 +20,15 @@ from coedge_ros.errors import UserError
 from coedge_ros.planning.critical_path import critical_path
 from coedge_ros.planning.registry import PLANNERS, best_single_latency_s, make_plan
 from coedge_ros.planning.request import OBJECTIVES, PlanRequest
+from coedge_ros.spec.codec import CODECS, Codec
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.outcome import Status
-from coedge_ros.spec.schedule import derive_schedule
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `coedge plan`."""
-    parser.add_argument(
-        "--model", required=True, metavar="SPEC", help="zoo name, package.module:factory, or a .pt2 file"
-    )
-    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
+    add_model_arguments(parser)
     parser.add_argument("--model-arguments", default="", metavar="JSON", help="keyword arguments of the factory")
-    parser.add_argument("--input", default="", metavar="HxW", help="input size; the model's own when left out")
     parser.add_argument("--cluster", default="", metavar="FILE", help="cluster file; the shipped one when left out")
     parser.add_argument("--planner", default="fused", choices=list(PLANNERS), help="how rows are shared out")
     parser.add_argument("--objective", default="energy", choices=OBJECTIVES, help="what should be best")
@@ -41,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count-idle", action="store_true", help="count what participants draw while they wait")
     parser.add_argument("--rows", default="", metavar="A,B,..", help="rows per worker by hand (planner manual)")
     parser.add_argument("--cuts", default="layers", help="with --rows: layers, none, or operator indices with commas")
+    parser.add_argument(
+        "--codec", default="raw", choices=CODECS, help="coarsest coding of rows between workers; used where it pays"
+    )
     parser.add_argument("--head", default="", help="with --rows: worker of the head")
     parser.add_argument(
         "--macs-per-s", type=float, default=0.0, help="speed of workers whose speed the file does not have"
@@ -73,6 +74,7 @@ def run(args: argparse.Namespace) -> int:
         manual_rows=parse_integers(args.rows, "--rows"),
         cuts=cuts,
         head=args.head,
+        codec=Codec.parse(args.codec),
     )
     outcome = make_plan(request)
     if outcome.status is Status.INVALID:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
 
@@ -9,6 +10,17 @@ from coedge_ros.errors import UserError
 from coedge_ros.spec.cluster import ClusterSpec
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.profile import Profile
+
+
+def add_model_arguments(parser: argparse.ArgumentParser, model: str | None = None, size: str = "") -> None:
+    """`--model`, `--weights`, `--input`; a model without default must be given, a size without is the model's own."""
+    parser.add_argument(
+        "--model", default=model, required=model is None, metavar="SPEC",
+        help="zoo name, package.module:factory, or a .pt2 file",
+    )  # fmt: skip
+    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
+    left_out = f"{size} when left out" if size else "the model's own when left out"
+    parser.add_argument("--input", default=size, metavar="HxW", help=f"input size; {left_out}")
 
 
 def parse_size(text: str) -> tuple[int, int] | None:
@@ -23,7 +35,7 @@ def parse_size(text: str) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
-        raise UserError(f"--input {text!r} is not HxW, such as 224x224")
+        raise UserError(f"--input {text!r} is not HxW: write rows x columns, such as 480x640")
     return int(parts[0]), int(parts[1])
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import yaml
 
+from coedge_ros.cli.planning_inputs import add_model_arguments, parse_size
 from coedge_ros.errors import UserError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `coedge profile`."""
-    parser.add_argument("--model", default="mobilenet_v2", help="zoo name, package.module:factory, or a .pt2 file")
-    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
-    parser.add_argument("--input", default="", metavar="HxW", help="input size; the model's own when left out")
+    add_model_arguments(parser, "mobilenet_v2")
     parser.add_argument("--cluster", default="", metavar="FILE", help="cluster file; the shipped one when left out")
     parser.add_argument("--host", default="", help="measure only the workers that the file puts on this host")
     parser.add_argument("--budget", type=float, default=1.0, metavar="S", help="seconds per worker and row count")
+    parser.add_argument("--refresh", action="store_true", help="measure stage times anew, also those kept from before")
     parser.add_argument("--no-link", action="store_true", help="leave the links as the file has them")
     parser.add_argument(
         "--output", type=Path, default=None, metavar="FILE", help="write the cluster file with what was measured"
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and write the cluster file."""
-    from coedge_ros.cli.planning_inputs import load_cluster_or_default, parse_size
+    from coedge_ros.cli.planning_inputs import load_cluster_or_default
     from coedge_ros.nodes.composition import dds_environment
     from coedge_ros.nodes.domains import free_domain
     from coedge_ros.profiling.stage_times import measure_stage_overhead
@@ -44,7 +44,8 @@ def run(args: argparse.Namespace) -> int:
         raise UserError("--budget must be more than 0 seconds")
     if others := [w.name for w in workers if w.device != "cpu"]:
         raise UserError(f"{', '.join(others)}: only workers on cpu can be measured so far")
-    measured = measure(args.model, args.weights, parse_size(args.input), [w.threads for w in workers], args.budget)
+    threads = [worker.threads for worker in workers]
+    measured, slower = kept_or_measured(args, parse_size(args.input), threads)
     by_name = dict(zip([w.name for w in workers], measured, strict=True))
     link, stage_s = None, measure_stage_overhead()
     if not args.no_link:
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
 
         link = probe_within_host()
     if args.json:
-        found = {"workers": {n: asdict(t) for n, t in by_name.items()}}
+        found = {"workers": {n: asdict(t) for n, t in by_name.items()}, "slowdown": slower}
         if link:
             found["within_host"] = asdict(link.link)
             found["message_s"], found["stage_s"] = link.message_s, stage_s
@@ -64,24 +65,54 @@ def run(args: argparse.Namespace) -> int:
     else:
         _print(by_name, link)
         print(f"a stage takes {stage_s * 1e3:.3f} ms besides its kernels")
+        print(f"workers take {slower:.2f} times as long together as one alone")
     if args.output:
         values = yaml.safe_load(Path(cluster.source).read_text(encoding="utf-8"))
         args.output.write_text(
-            yaml.safe_dump(with_measurements(values, by_name, stage_s, link), sort_keys=False), encoding="utf-8"
+            yaml.safe_dump(with_measurements(values, by_name, stage_s, link, slower), sort_keys=False), encoding="utf-8"
         )
         print(f"written: {args.output}; use it with --cluster {args.output}", file=sys.stderr)
     return 0
 
 
+def kept_or_measured(args: argparse.Namespace, size: tuple[int, int] | None, threads: list[int]):
+    """What `measure` found here before for the same model, size and workers; measured when there is nothing."""
+    import torch
+
+    from coedge_ros.graph.loading import load_model
+    from coedge_ros.profiling.cache import Key, hardware
+    from coedge_ros.spec.cluster import MeasuredTimes, StageTimes
+
+    loaded = load_model(args.model, weights=args.weights or None)
+    height, width = size or loaded.input_size or (224, 224)
+    key = Key("stages", loaded.digest, height, width, "cpu", torch.__version__, tuple(threads), hardware())
+    kept = None if args.refresh else key.read()
+    if kept is not None:
+        print(f"stage times as measured before ({key.file}); --refresh measures anew", file=sys.stderr)
+        workers = [
+            MeasuredTimes(args.model, height, width, tuple(
+                StageTimes(s["first"], s["last"], tuple(s["rows"]), tuple(s["seconds"])) for s in stages
+            ))
+            for stages in kept["workers"]
+        ]  # fmt: skip
+        return workers, kept["slower"]
+    times, slower = measure(args.model, args.weights, (height, width), threads, args.budget)
+    key.keep({"workers": [[asdict(s) for s in t.stages] for t in times], "slower": slower})
+    return times, slower
+
+
 def measure(model: str, weights: str, size: tuple[int, int] | None, threads: list[int], budget_s: float):
-    """Stage times of one worker process per entry of `threads`, all at the same time, with a progress bar."""
+    """Stage times of one worker process per entry of `threads`, all at the same time, with a progress bar.
+
+    Returns them in a list, and how many times as long workers take together as one alone.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
     from coedge_ros.graph.loading import load_model
     from coedge_ros.profiling.rivals import ModelChoice
     from coedge_ros.profiling.stage_times import FRACTIONS
-    from coedge_ros.profiling.together import measure_together
+    from coedge_ros.profiling.together import measure_together, slowdown
 
     height, width = size or load_model(model, weights=weights or None).input_size or (224, 224)
     choices = [ModelChoice(model, weights or None, height, width, count) for count in threads]
@@ -89,11 +120,16 @@ def measure(model: str, weights: str, size: tuple[int, int] | None, threads: lis
         task = progress.add_task(
             f"{model} {height}x{width}, {len(threads)} workers", total=len(threads) * len(FRACTIONS)
         )
-        return measure_together(choices, budget_s, lambda: progress.advance(task))
+        times = measure_together(choices, budget_s, lambda: progress.advance(task))
+        return times, slowdown(times, choices[0], budget_s) if len(choices) > 1 else 1.0
 
 
-def with_measurements(values: dict, measured: dict, stage_s: float = 0.0, link=None) -> dict:
-    """A cluster file's values with stage times per worker, in place of earlier ones of the same model and size."""
+def with_measurements(values: dict, measured: dict, stage_s: float = 0.0, link=None, slower: float = 1.0) -> dict:
+    """A cluster file's values with stage times per worker, in place of earlier ones of the same model and size.
+
+    `slower` becomes `cores` of hosts all of whose workers were measured; workers that only pretend to share a host
+    (with a `speed_factor`) do not slow each other.
+    """
     for worker in values["workers"]:
         if worker["name"] not in measured:
             continue
@@ -112,6 +148,10 @@ def with_measurements(values: dict, measured: dict, stage_s: float = 0.0, link=N
         worker["stage_s"] = round(stage_s, 7)
         if link is not None:
             worker["message_s"] = round(link.message_s, 7)
+    for host in values["hosts"] if slower > 1 else ():
+        workers = [worker for worker in values["workers"] if worker["host"] == host["name"]]
+        if len(workers) > 1 and all(w["name"] in measured and w.get("speed_factor", 1) == 1 for w in workers):
+            host["cores"] = round(sum(worker.get("threads", 1) for worker in workers) / slower, 3)
     if link is not None:
         beside = link.link_beside_processors
         figures = {"alpha_s": round(beside.alpha_s, 7), "bytes_per_s": round(beside.bytes_per_s)}

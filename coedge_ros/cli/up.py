@@ -8,10 +8,12 @@ import sys
 import time
 from pathlib import Path
 
+from coedge_ros.cli.planning_inputs import parse_size
 from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
+from coedge_ros.spec.codec import CODECS
 
 USER_ERROR = 2  # exit code of the user's mistake, of all commands and nodes
 
@@ -34,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what is made small; energy without a deadline splits nothing, the least energy is one worker",
     )  # fmt: skip
     parser.add_argument("--deadline-ms", type=float, default=0.0, help="latency deadline of a frame; 0 for none")
+    parser.add_argument(
+        "--codec", choices=CODECS, default="raw", help="coarsest coding of rows between workers; used where it pays"
+    )
     parser.add_argument("--loop", action="store_true", help="play the source again and again")
     parser.add_argument("--rate", type=float, default=10.0, help="images per second of the source")
     parser.add_argument("--log-level", default="info", choices=("debug", "info", "warn", "error"), help="of all nodes")
@@ -43,16 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def input_size(text: str) -> tuple[int, int]:
-    """`HxW` as two numbers, (0, 0) for an empty text."""
-    from coedge_ros.errors import UserError
-
-    if not text:
-        return 0, 0
-    try:
-        height, width = (int(part) for part in text.lower().split("x"))
-    except ValueError:
-        raise UserError(f"--input {text!r} is not a size: write rows x columns, such as 480x640") from None
-    return height, width
+    """`HxW` as two numbers, (0, 0) for an empty text, which stands for the model's own."""
+    return parse_size(text) or (0, 0)
 
 
 def check_model(model: str, weights: str) -> None:
@@ -81,7 +78,10 @@ def run(args: argparse.Namespace) -> int:
         cluster=args.cluster, model=args.model, weights=args.weights, height=height, width=width, source=args.source,
         image_topic=args.image_topic, namespace=args.namespace, host=args.host,
         camera={"loop": args.loop, "rate_hz": args.rate, "wait_for_subscribers": 2, "wait_timeout_s": 300.0},
-        manager={"planner": args.planner, "objective": args.objective, "deadline_s": args.deadline_ms / 1e3},
+        manager={
+            "planner": args.planner, "objective": args.objective, "deadline_s": args.deadline_ms / 1e3,
+            "codec": args.codec,
+        },
         with_manager=args.only != "workers", with_workers=args.only != "manager",
     )  # fmt: skip
     specs = cluster_processes(options)

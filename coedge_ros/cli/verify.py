@@ -6,11 +6,13 @@ import argparse
 import json
 import random
 import tempfile
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
-from coedge_ros.cli.planning_inputs import parse_integers, parse_size
+from coedge_ros.cli.planning_inputs import add_model_arguments, parse_integers, parse_size
 from coedge_ros.errors import ModelError, UserError
+from coedge_ros.spec.codec import CODECS, Codec
 
 CUTS = "layers, none (forced ones only), auto (a random choice of the legal ones), or operator indices with commas"
 TRANSPORTS = ("inprocess", "dds")
@@ -18,18 +20,15 @@ TRANSPORTS = ("inprocess", "dds")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `coedge verify`."""
-    parser.add_argument(
-        "--model", required=True, metavar="SPEC", help="zoo name, package.module:factory, or a .pt2 file"
-    )
-    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
+    add_model_arguments(parser)
     parser.add_argument("--model-arguments", default="", metavar="JSON", help="keyword arguments of the factory")
-    parser.add_argument("--input", default="", metavar="HxW", help="input size; the model's own when left out")
     parser.add_argument("--workers", type=int, default=3, help="workers, when no --shares are given")
     parser.add_argument("--shares", default="", metavar="a,b,..", help="part of the rows of each worker; zero is legal")
     parser.add_argument("--cuts", default="layers", help=CUTS)
     parser.add_argument(
         "--transport", default="inprocess", choices=TRANSPORTS, help="dds: worker processes of their own, over DDS"
     )
+    parser.add_argument("--codec", default="raw", choices=CODECS, help="coding of rows between workers")
     parser.add_argument("--strict", action="store_true", help="refuse a model of which more than the head runs whole")
     parser.add_argument("--seed", type=int, default=0, help="of random weights, of the frame and of random cuts")
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of tables")
@@ -42,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
     from coedge_ros.cli.verify_report import print_report, summary
     from coedge_ros.execution.verification import Oracle
     from coedge_ros.graph.whole import refuse_mostly_whole
+    from coedge_ros.spec.derivation import derive_schedule
     from coedge_ros.spec.plan import plan_from_shares
-    from coedge_ros.spec.schedule import derive_schedule
 
     torch.set_num_threads(1)
     shares = _shares(args)
@@ -57,6 +56,7 @@ def run(args: argparse.Namespace) -> int:
         verdict, plan = _over_dds(args, oracle, frame, shares, cuts)
     else:
         plan = plan_from_shares(graph, tuple(f"worker_{i + 1}" for i in range(len(shares))), shares, cuts)
+        plan = replace(plan, codecs=((Codec.parse(args.codec),) * len(shares),) * len(shares))
         verdict = oracle.verify(plan, [frame])
     schedule = derive_schedule(graph, plan)
     if args.json:
@@ -118,9 +118,10 @@ def _over_dds(args: argparse.Namespace, oracle, frame, shares: list[float], cuts
             weights = str(Path(folder) / "weights.pt")
             torch.save(oracle.module.state_dict(), weights)
         answer = answer_over_dds(
-            Path(folder), args.model, args.model_arguments, weights, oracle.size, rows, cuts, frame
+            Path(folder), args.model, args.model_arguments, weights, oracle.size, rows, cuts, frame, args.codec
         )
-    return Verdict(tuple(oracle.compare_outputs(answer.outputs, frame)), (), answer.usage), answer.plan
+    outputs = oracle.compare_outputs(answer.outputs, frame, answer.plan.tolerance)
+    return Verdict(tuple(outputs), (), answer.usage), answer.plan
 
 
 def _shares(args: argparse.Namespace) -> list[float]:

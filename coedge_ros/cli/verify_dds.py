@@ -14,6 +14,7 @@ import yaml
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
+from coedge_ros.cli.bench_cluster import equal_workers
 from coedge_ros.errors import ModelError, UserError
 from coedge_ros.execution.coordinator import Usage
 from coedge_ros.msg import InferenceResult, ManagerStatus
@@ -50,6 +51,7 @@ def answer_over_dds(
     rows: list[int],
     cuts: tuple[int, ...],
     frame: np.ndarray,
+    codec: str = "raw",
 ) -> DdsAnswer:
     """Start a manager and `len(rows)` workers, ask for one frame, end them.
 
@@ -67,13 +69,15 @@ def answer_over_dds(
         Operators after which a stage ends.
     frame : ndarray
         `(H, W, 3)` uint8.
+    codec : str
+        Of rows between workers.
 
     Raises
     ------
     ModelError
         When the cluster cannot start or does not answer; the message is the manager's or the end of a log.
     """
-    options = _options(folder, model, model_arguments, weights, size, rows, cuts)
+    options = _options(folder, model, model_arguments, weights, size, rows, cuts, codec)
     domain = free_domain()
     environment = {
         "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1",
@@ -90,13 +94,9 @@ def answer_over_dds(
         remove_stale_segments()
 
 
-def _options(folder, model, model_arguments, weights, size, rows, cuts) -> ClusterOptions:
-    names = [f"worker_{i + 1}" for i in range(len(rows))]
+def _options(folder, model, model_arguments, weights, size, rows, cuts, codec) -> ClusterOptions:
     cluster = folder / "cluster.yaml"
-    cluster.write_text(
-        yaml.safe_dump({"hosts": [{"name": "here"}], "workers": [{"name": n, "host": "here"} for n in names],
-                        "links": {"default": {"alpha_s": 0.0003, "bytes_per_s": 500e6}}, "manager": {"host": "here"}})
-    )  # fmt: skip
+    cluster.write_text(yaml.safe_dump(equal_workers(len(rows), threads=1)))
     model = str(Path(model).resolve()) if model.endswith(".pt2") else model
     return ClusterOptions(
         cluster=str(cluster), model=model, weights=weights, height=size[0], width=size[1], source="",
@@ -104,6 +104,7 @@ def _options(folder, model, model_arguments, weights, size, rows, cuts) -> Clust
             "model_arguments": model_arguments, "planner": "manual", "rows": ",".join(map(str, rows)),
             "cuts": ",".join(map(str, cuts)) or "none", "publish_tensors": True, "image_reliable": True,
             "frame_timeout_s": ANSWER_LIMIT_S, "wait_for_workers_s": START_LIMIT_S, "lost_after_s": 20.0,
+            "codec": codec,
         },
         worker={"model_arguments": model_arguments},
         with_visualizer=False,

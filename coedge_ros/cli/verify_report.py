@@ -57,6 +57,8 @@ def summary(args: argparse.Namespace, size: tuple[int, int], schedule: Schedule,
         "equal": verdict.is_equal,
         "max_abs_diff": worst.max_abs_diff,
         "scale": worst.scale,
+        "codec": args.codec,
+        "tolerance": worst.tolerance,
         "worst_cut": str(cut) if cut else None,
         "tensors_compared": len(verdict.cuts) + len(verdict.outputs),
         "stages": stages_of(schedule),
@@ -99,6 +101,8 @@ def print_report(args: argparse.Namespace, size: tuple[int, int], schedule: Sche
         say(f"notice: {notice}")
     say(f"on the head worker: {', '.join(runs_whole(schedule.graph)) or 'nothing'}")
     say(f"worst output: {verdict.worst_output}")
+    if args.codec != "raw":
+        say(f"equal means within {verdict.worst_output.tolerance:g} of the scale: rows travel as {args.codec}")
     if args.transport == "dds":
         say("tensors at cuts stay in the worker processes; --transport inprocess compares them too")
     else:

@@ -26,6 +26,9 @@ class FrameRun:
     compute_s: float = 0.0
     transmit_s: float = 0.0
     wait_s: float = 0.0
+    scatter_s: float = 0.0  # of the waiting: for the frame's pixels
+    gather_s: float = 0.0  # of the waiting: for what the head reads
+    head_s: float = 0.0  # of the computing
     bytes_out: int = 0
     rows: list[tuple[int, int]] = field(default_factory=list)
     patience_s: float = float("inf")  # how long to wait from now on before what is missing is asked for
@@ -39,6 +42,14 @@ class FrameRun:
     def is_ready(self, arrived: dict[int, torch.Tensor]) -> bool:
         """Whether everything has arrived that the next stage needs."""
         return all(i in arrived for i in self.program.stages[self.stage].receives)
+
+    def waited(self, seconds: float) -> None:
+        """Count time in which what the next stage needs was missing."""
+        self.wait_s += seconds
+        if self.stage == 0:
+            self.scatter_s += seconds
+        elif self.stage == len(self.program.stages) - 1:
+            self.gather_s += seconds
 
     def wait_from(self, now_s: float, patience_s: float) -> None:
         """Wait for `patience_s` from now on before asking."""
@@ -60,6 +71,7 @@ class Totals:
 
 MAX_SESSIONS = 4  # managers that are gone without a word leave their plans here
 PATIENCE = 1 / 8  # of a frame's time limit; what is late by then is asked for, again after twice as long
+ABANDON = 4  # times its time limit: a worker forgets a frame; a manager may wait so long before it issues one again
 SERVE_EVERY = 16  # polls of a worker that never waits, between two looks for requests
 MAX_TAKEN = 256  # fragments taken between two stages: a flood of them must not keep frames from being computed
 
@@ -103,9 +115,10 @@ class BandWorker:
         self._used_s: dict[int, float] = {}  # session: when it last got a plan or finished a frame
 
     def install(self, session: int, epoch: int, program: WorkerProgram, frame_timeout_s: float) -> None:
-        """Accept frames of a plan; of each session the two newest plans are kept, and of sessions the last used ones.
+        """Accept frames of a plan; of each session the last two plans are kept, and of sessions the last used ones.
 
-        A plan that is there already stays as it is.
+        A plan that is there already stays as it is. The last two are those that came last, whatever their epochs say: a
+        broken one with a large epoch would otherwise keep out all that follow.
         """
         if (session, epoch) in self.programs:
             return
@@ -115,7 +128,7 @@ class BandWorker:
         self.programs[(session, epoch)] = program
         self.timeout_s[(session, epoch)] = frame_timeout_s
         self.inbox.prepare(session, epoch, program.schedule)
-        mine = sorted(e for s, e in self.programs if s == session)
+        mine = [e for s, e in self.programs if s == session]  # in the order of their arrival
         for old in mine[:-2]:
             self.release(session, old)
 
@@ -147,11 +160,12 @@ class BandWorker:
             self._serve_requests()
         if run is None:
             began, waiting_for = self.clock(), min(self.runs, default=None)
-            if self._take(timeout_s):
-                run = self._runnable()
+            has_come = self._take(timeout_s)
             if waiting_for is not None:  # something is missing for the oldest frame; without frames it is idleness
-                self.runs[waiting_for].wait_s += self.clock() - began
+                self.runs[waiting_for].waited(self.clock() - began)
             self._drop_overdue()
+            if has_come:
+                run = self._runnable()
             self._ask_for_missing()
         if run is None:
             return False
@@ -223,6 +237,7 @@ class BandWorker:
             run.values.pop(name, None)
         ended = self.clock()
         run.compute_s += computed - began
+        run.head_s += computed - began if run.stage == len(run.program.stages) - 1 else 0.0
         run.transmit_s += ended - computed
         self.totals.busy_s += ended - began
         run.stage += 1
@@ -238,6 +253,7 @@ class BandWorker:
 
     def _finish(self, run: FrameRun) -> None:
         counted = [run.macs, run.compute_s, run.wait_s, run.transmit_s, self.inbox.bytes_of[run.key], run.bytes_out]
+        counted += [run.scatter_s, run.gather_s, run.head_s]
         trunk_rows = run.rows[: run.program.schedule.plan.stages]
         wire = torch.tensor([*counted, *(n for pair in trunk_rows for n in pair)], dtype=torch.float64)
         if run.program.report:
@@ -255,7 +271,7 @@ class BandWorker:
     def _drop_overdue(self) -> None:
         now = self.clock()
         for key, run in list(self.runs.items()):
-            if now - run.started_s > self.timeout_s[(key.session, key.epoch)]:
+            if now - run.started_s > ABANDON * self.timeout_s[(key.session, key.epoch)]:
                 self._abandon(key)
 
     def _abandon(self, key: FrameKey) -> None:

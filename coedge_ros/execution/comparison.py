@@ -1,8 +1,9 @@
 """When a tensor that bands made is equal to the whole model's.
 
-`max|banded - whole| <= 1e-4 * max|whole|`, with no floor. A tensor of whole numbers that were chosen by comparing
-floats (argmax, thresholds, rounding to pixels) cannot be held to that: where two scores are as good as equal, rounding
-decides. It is held to the floats that it was chosen from instead, see `Choice`.
+`max|banded - whole| <= 1e-4 * max|whole|`, with no floor; more where rows are coded on their way (`spec.codec`). A
+tensor of whole numbers that were chosen by comparing floats (argmax, thresholds, rounding to pixels) cannot be held to
+that: where two scores are as good as equal, rounding decides. It is held to the floats that it was chosen from instead,
+see `Choice`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import torch
 
 from coedge_ros.graph.ir import Node, NodeGraph, Ref
+from coedge_ros.spec.codec import TOLERANCES, Codec
 
-TOLERANCE = 1e-4
+TOLERANCE = TOLERANCES[Codec.RAW]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +28,8 @@ class Comparison:
         What was compared, who made it and where; worker and stage are None for an output as the manager has it.
     max_abs_diff, scale : float
         max|banded - whole| over what was made, and max|whole| over all rows; NaN where the two cannot be compared.
+    tolerance : float
+        Difference that is no error, in parts of the scale.
     """
 
     tensor: str
@@ -33,11 +37,12 @@ class Comparison:
     stage: int | None
     max_abs_diff: float
     scale: float
+    tolerance: float = TOLERANCE
 
     @property
     def is_equal(self) -> bool:
         """Whether the difference is within the tolerance; NaN is not."""
-        return self.max_abs_diff <= TOLERANCE * self.scale
+        return self.max_abs_diff <= self.tolerance * self.scale
 
     @property
     def ratio(self) -> float:
@@ -115,7 +120,7 @@ class Choice:
             name = source.name
         return None
 
-    def compare(self, banded: torch.Tensor, floats: torch.Tensor) -> tuple[float, float]:
+    def compare(self, banded: torch.Tensor, floats: torch.Tensor, tolerance: float = TOLERANCE) -> tuple[float, float]:
         """Difference and scale: of the floats that an argmax picks, else beyond what floats within tolerance choose."""
         if self.node.key in _BEST:
             dim = self.node.args[1] if len(self.node.args) > 1 else self.node.kwargs.get("dim")
@@ -127,7 +132,7 @@ class Choice:
             if not bool(((index >= 0) & (index < floats.shape[dim])).all()):
                 return float("nan"), float("nan")
             return compare(floats.gather(dim, index), top)[0], scale_of(floats)
-        slack = TOLERANCE * scale_of(floats)
+        slack = tolerance * scale_of(floats)
         ends = [_wide(self.node.run({self.source: floats + s})) for s in (-slack, slack)]
         low, high = torch.minimum(*ends), torch.maximum(*ends)
         found = _wide(banded)

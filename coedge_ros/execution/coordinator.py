@@ -19,7 +19,11 @@ _MOST_COUNTED, _MOST_ROWS = 2.0**53, 2.0**32  # what float64 counts exactly, and
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one worker did for a frame, as it counted itself. `rows` are half-open, per stage."""
+    """What one worker did for a frame, as it counted itself. `rows` are half-open, per stage.
+
+    `scatter_s` and `gather_s` are the parts of the waiting for pixels and for what the head reads, `head_s` is the
+    head's part of the computing.
+    """
 
     worker: str
     macs: int
@@ -29,6 +33,9 @@ class Usage:
     bytes_in: int
     bytes_out: int
     rows: tuple[tuple[int, int], ...]
+    scatter_s: float = 0.0
+    gather_s: float = 0.0
+    head_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,8 +202,8 @@ def _usage(worker: str, report: torch.Tensor) -> Usage | None:
     if not bool(((counted >= 0) & (counted < _MOST_COUNTED)).all() & ((rows >= 0) & (rows < _MOST_ROWS)).all()):
         return None  # also for NaN
     values = report.tolist()
-    macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out = values[:REPORT_HEADER]
+    macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out, *parts = values[:REPORT_HEADER]
     rows = tuple(
         (int(a), int(b)) for a, b in zip(values[REPORT_HEADER::2], values[REPORT_HEADER + 1 :: 2], strict=True)
     )
-    return Usage(worker, int(macs), compute_s, wait_s, transmit_s, int(bytes_in), int(bytes_out), rows)
+    return Usage(worker, int(macs), compute_s, wait_s, transmit_s, int(bytes_in), int(bytes_out), rows, *parts)

@@ -8,10 +8,10 @@ from typing import Any, Protocol
 
 import torch
 
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.schedule import Transfer
 
 PROTOCOL_VERSION = 1
-CODEC_RAW = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,7 +43,7 @@ class Fragment:
     data: Any  # buffer of bytes
     chunk: int = 0
     chunk_count: int = 1
-    codec: int = CODEC_RAW
+    codec: int = Codec.RAW
     scale: Sequence[float] = field(default_factory=tuple)
     protocol_version: int = PROTOCOL_VERSION
 
@@ -73,7 +73,7 @@ class Channel(Protocol):
     """Carries fragments to other participants and brings those addressed to this one."""
 
     def send(self, receiver: str, item: Outgoing) -> int:
-        """Send a transfer; returns the bytes of payload that it took."""
+        """Send a transfer; returns the bytes of payload that it took, coded."""
         ...
 
     def receive(self, timeout_s: float) -> Fragment | None:
@@ -87,14 +87,3 @@ class Channel(Protocol):
     def serve_requests(self) -> list[Request]:
         """Send again what others ask for; returns the requests for what this participant has not sent, or forgot."""
         ...
-
-
-def to_bytes(wire: torch.Tensor):
-    """Bytes of a contiguous CPU tensor, as a one-dimensional uint8 array that shares its memory."""
-    # as_strided: reshape keeps the odd stride of a tensor of one value, which cannot be viewed as bytes
-    return wire.detach().as_strided((wire.numel(),), (1,)).view(torch.uint8).numpy()
-
-
-def from_bytes(data, dtype: str, shape: Sequence[int]) -> torch.Tensor:
-    """Tensor over a writable buffer, which it shares."""
-    return torch.frombuffer(data, dtype=getattr(torch, dtype)).reshape(tuple(shape))

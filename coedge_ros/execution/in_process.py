@@ -9,14 +9,16 @@ import numpy as np
 import torch
 
 from coedge_ros.execution.band_worker import BandWorker
+from coedge_ros.execution.codec import encode
 from coedge_ros.execution.coordinator import Answer, FrameCoordinator
-from coedge_ros.execution.fragment import Fragment, FrameKey, Outgoing, Request, to_bytes
+from coedge_ros.execution.fragment import Fragment, FrameKey, Outgoing, Request
 from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
 from coedge_ros.execution.sent_log import Sent, SentLog
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.rows.row_set import RowSet
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import MANAGER_NAME, derive_schedule
+from coedge_ros.spec.schedule import MANAGER_NAME
 
 Tamper = Callable[[str, Fragment], Fragment | None]
 OnTensor = Callable[[int, int, str, "RowSet | None", torch.Tensor], None]
@@ -50,14 +52,14 @@ class InProcessChannel:
         """Put a transfer into the receiver's queue as one fragment."""
         t = item.transfer
         start, stop = (t.rows.start, t.rows.stop) if t.rows else (0, 0)
+        coded = encode(item.wire, t.codec)
         fragment = Fragment(
             item.key.session, item.key.epoch, item.key.frame, t.index, item.source, item.model_digest,
-            start, stop, t.wire_shape, t.dtype, to_bytes(item.wire),
+            start, stop, t.wire_shape, t.dtype, coded.data, codec=coded.codec, scale=coded.scale,
         )  # fmt: skip
-        size = len(fragment.data)
-        self._sent.keep(item.key, t.index, Sent(receiver, fragment, size, 0.0))
+        self._sent.keep(item.key, t.index, Sent(receiver, fragment, coded.size_bytes, 0.0))
         self._put(receiver, fragment)
-        return size
+        return coded.size_bytes
 
     def _put(self, receiver: str, fragment: Fragment) -> None:
         if self.hub.tamper:

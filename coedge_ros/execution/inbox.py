@@ -7,16 +7,17 @@ by `max_frames` times what the plan says a frame needs.
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import prod
 
 import numpy as np
 import torch
 
 from coedge_ros.errors import ProtocolError
-from coedge_ros.execution.fragment import CODEC_RAW, PROTOCOL_VERSION, FrameKey, from_bytes
+from coedge_ros.execution.codec import check_scale, decode
+from coedge_ros.execution.fragment import PROTOCOL_VERSION, FrameKey
+from coedge_ros.spec.codec import SCALE_BYTES, Codec, data_bytes
 from coedge_ros.spec.schedule import Schedule, Transfer
-from coedge_ros.spec.tensors import ITEM_BYTES
 
 Arrived = dict[int, torch.Tensor]  # transfer index -> tensor in wire order
 
@@ -26,6 +27,8 @@ class _Chunks:
     """What has come of a transfer in chunks."""
 
     count: int
+    codec: int
+    scale: Sequence[float] = ()
     bytes: int = 0
     data: dict[int, object] = field(default_factory=dict)
 
@@ -123,11 +126,11 @@ class Inbox:
         if transfer.index in arrived:
             raise ProtocolError("duplicate", f"transfer {transfer.index} of {key}")
         if f.chunk_count == 1:
-            arrived[transfer.index] = self._decode(f, transfer, f.data)
+            arrived[transfer.index] = _decoded(transfer, f.codec, f.data, f.scale)
         else:
             self._take_chunk(key, transfer, f, arrived)
         self.frames[key] = arrived  # only now: what was refused opens no frame
-        size = len(f.data)
+        size = len(f.data) + SCALE_BYTES * len(f.scale)
         self.bytes_in += size
         self.bytes_of[key] += size
         return key
@@ -150,37 +153,46 @@ class Inbox:
             raise ProtocolError("rows", f"transfer {transfer.index} has rows {rows}, not {(f.row_start, f.row_stop)}")
         if tuple(f.shape) != transfer.wire_shape or f.dtype != transfer.dtype:
             raise ProtocolError("shape", f"transfer {transfer.index} is {transfer.wire_shape} {transfer.dtype}")
-        if not 0 < f.chunk_count <= max(1, transfer.wire_bytes) or not 0 <= f.chunk < f.chunk_count:
+        if f.codec not in (transfer.codec, Codec.RAW):  # raw: values that the codec cannot hold
+            raise ProtocolError("codec", f"transfer {transfer.index} is {transfer.codec}, not codec {f.codec}")
+        wanted = _data_bytes(transfer, f.codec)
+        if not 0 < f.chunk_count <= max(1, wanted) or not 0 <= f.chunk < f.chunk_count:
             raise ProtocolError("chunk", f"{f.chunk} of {f.chunk_count}")
-        if f.codec != CODEC_RAW:
-            raise ProtocolError("codec", f"{f.codec} is not known here")
-        if f.chunk_count == 1 and len(f.data) != transfer.wire_bytes:
-            raise ProtocolError("size", f"transfer {transfer.index} has {transfer.wire_bytes} bytes, not {len(f.data)}")
+        check_scale(f.codec if f.chunk == 0 else Codec.RAW, transfer.wire_shape, f.scale)
+        if f.chunk_count == 1 and len(f.data) != wanted:
+            raise ProtocolError("size", f"transfer {transfer.index} has {wanted} bytes, not {len(f.data)}")
         return transfer
-
-    def _decode(self, f, transfer: Transfer, data) -> torch.Tensor:
-        assert prod(transfer.wire_shape) * ITEM_BYTES[transfer.dtype] == transfer.wire_bytes
-        return from_bytes(data, transfer.dtype, transfer.wire_shape)
 
     def _take_chunk(self, key: FrameKey, transfer: Transfer, f, arrived: Arrived) -> None:
         """Keep a chunk; refused ones leave what has come before untouched, and no more than the transfer is held."""
-        chunks = self._chunks.get((key, transfer.index)) or _Chunks(f.chunk_count)
+        chunks = self._chunks.get((key, transfer.index)) or _Chunks(f.chunk_count, f.codec)
         if f.chunk_count != chunks.count:
             raise ProtocolError("chunk", f"{f.chunk} of {f.chunk_count}, others of {chunks.count}")
+        if f.codec != chunks.codec:
+            raise ProtocolError("codec", f"chunk {f.chunk} of transfer {transfer.index} is {f.codec}, others are not")
         if f.chunk in chunks.data:
             raise ProtocolError("duplicate", f"chunk {f.chunk} of transfer {transfer.index} of {key}")
         total = chunks.bytes + len(f.data)
         is_last = len(chunks.data) + 1 == chunks.count
-        if total > transfer.wire_bytes or (is_last and total != transfer.wire_bytes):
-            raise ProtocolError(
-                "size", f"chunks of transfer {transfer.index} make {total} of {transfer.wire_bytes} bytes"
-            )
+        wanted = _data_bytes(transfer, chunks.codec)
+        if total > wanted or (is_last and total != wanted):
+            raise ProtocolError("size", f"chunks of transfer {transfer.index} make {total} of {wanted} bytes")
         self._chunks[(key, transfer.index)] = chunks
         chunks.data[f.chunk] = f.data
         chunks.bytes = total
+        if f.chunk == 0:
+            chunks.scale = f.scale
         if is_last:
             del self._chunks[(key, transfer.index)]
-            arrived[transfer.index] = self._decode(f, transfer, _joined(chunks, total))
+            arrived[transfer.index] = _decoded(transfer, chunks.codec, _joined(chunks, total), chunks.scale)
+
+
+def _data_bytes(transfer: Transfer, codec: int) -> int:
+    return data_bytes(codec, transfer.wire_shape, transfer.dtype)
+
+
+def _decoded(transfer: Transfer, codec: int, data, scale: Sequence[float]) -> torch.Tensor:
+    return decode(codec, data, scale, transfer.dtype, transfer.wire_shape)
 
 
 def _joined(chunks: _Chunks, size_bytes: int) -> np.ndarray:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
+from coedge_ros.execution.device import DeviceStage
 from coedge_ros.graph.ir import Node, Ref, substitute
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.graph.rules.registry import take
@@ -68,8 +69,20 @@ class Assembly:
                 offset, length = next(own)
                 pieces.append(values[self.tensor].narrow(self.axis, offset, length))
             else:
-                pieces.append(arrived[part].permute(self.unwire))
+                pieces.append(_unwired(arrived[part], self.unwire))
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=self.axis)
+
+
+def _unwired(wire: torch.Tensor, axes: tuple[int, ...]) -> torch.Tensor:
+    """Rows that came in wire order, with the model's axes.
+
+    A single picture gets the stride that torch expects of channels-last memory: rows are the first axis on the wire, so
+    it would have the stride of a row, and everything after a `cat` with such a piece would run in the slower layout.
+    """
+    rows = wire.permute(axes)
+    if rows.dim() == 4 and rows.shape[0] == 1:
+        rows = rows.as_strided(rows.shape, (rows.numel(), *rows.stride()[1:]))
+    return rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +165,8 @@ class WorkerProgram:
         self._held: dict[str, RowSet] = {}
         self._last_use = self._last_uses()
         self.stages = tuple(self._stage(i) for i in range(schedule.plan.stages + 1))
+        if model.device.type != "cpu":
+            self.stages = tuple(DeviceStage(stage, model.device) for stage in self.stages)
         self.report = next(
             (t for t in schedule.of_kind(TransferKind.REPORT) if t.source == worker), None
         )  # None when this worker has nothing to do
@@ -263,7 +278,8 @@ class WorkerProgram:
         kernel = self.model.lowered[op.name].build(rows, held)
         absent = [k for k, (o, h) in enumerate(zip(op.operands, held, strict=True)) if o.access is not None and not h]
         present = tuple(o.tensor for k, o in enumerate(op.operands) if k not in absent)
-        return _with_empty_operands(kernel, [self.graph.tensor(o.tensor) for o in op.operands], absent), present
+        specs = [self.graph.tensor(o.tensor) for o in op.operands]
+        return _with_empty_operands(kernel, specs, absent, self.model.device), present
 
     def _send(self, transfer: Transfer) -> Send:
         receiver = self.schedule.name_of(transfer.target)
@@ -302,7 +318,9 @@ def _has_ref(value) -> bool:
     return any(isinstance(v, Ref) or (isinstance(v, (list, tuple)) and _has_ref(v)) for v in value)
 
 
-def _with_empty_operands(kernel: Callable, specs: list[TensorSpec], absent: list[int]) -> Callable:
+def _with_empty_operands(
+    kernel: Callable, specs: list[TensorSpec], absent: list[int], device: torch.device
+) -> Callable:
     """A band may read no rows of an operand (windows in the padding altogether, a far piece of a concatenation).
 
     It gets an empty tensor for it, and the kernel takes only the other operands.
@@ -313,6 +331,7 @@ def _with_empty_operands(kernel: Callable, specs: list[TensorSpec], absent: list
         k: torch.zeros(
             [0 if a == specs[k].row_axis else n for a, n in enumerate(specs[k].shape)],
             dtype=getattr(torch, specs[k].dtype),
+            device=device,
         )
         for k in absent
     }

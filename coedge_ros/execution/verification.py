@@ -20,7 +20,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves
 
-from coedge_ros.execution.comparison import Choice, Comparison, compare, scale_of
+from coedge_ros.execution.comparison import TOLERANCE, Choice, Comparison, compare, scale_of
 from coedge_ros.execution.coordinator import Usage
 from coedge_ros.execution.in_process import InProcessCluster
 from coedge_ros.graph.digest import model_digest
@@ -178,11 +178,13 @@ class Oracle:
         for frame in self.frames() if frames is None else frames:
             made.clear()
             answer = banded.run(frame)
-            outputs += self.compare_outputs(answer.outputs, frame)
+            outputs += self.compare_outputs(answer.outputs, frame, plan.tolerance)
             cuts += self._compare_cuts(plan, made, frame)
         return Verdict(tuple(outputs), tuple(cuts), answer.usage)
 
-    def compare_outputs(self, found: dict[str, torch.Tensor], frame: np.ndarray) -> list[Comparison]:
+    def compare_outputs(
+        self, found: dict[str, torch.Tensor], frame: np.ndarray, tolerance: float = TOLERANCE
+    ) -> list[Comparison]:
         """What the manager has against what the user's module answers."""
         choices = {
             name: choice
@@ -194,8 +196,8 @@ class Oracle:
         for name, whole in self.outputs(frame).items():
             difference, scale = compare(found[name], whole)
             if difference and name in choices:
-                difference, scale = choices[name].compare(found[name], floats[choices[name].source])
-            compared.append(Comparison(name, None, None, difference, scale))
+                difference, scale = choices[name].compare(found[name], floats[choices[name].source], tolerance)
+            compared.append(Comparison(name, None, None, difference, scale, tolerance))
         return compared
 
     def _compare_cuts(self, plan: PartitionPlan, made: list[_Told], frame: np.ndarray) -> list[Comparison]:
@@ -210,8 +212,10 @@ class Oracle:
             scale = scales[name]
             if difference and name in choices:
                 source = choices[name].source
-                difference, scale = choices[name].compare(tensor, self._rows(source, whole[source], rows))
-            compared.append(Comparison(name, plan.workers[worker], stage, difference, scale))
+                difference, scale = choices[name].compare(
+                    tensor, self._rows(source, whole[source], rows), plan.tolerance
+                )
+            compared.append(Comparison(name, plan.workers[worker], stage, difference, scale, plan.tolerance))
         return compared
 
     def _rows(self, name: str, whole: torch.Tensor, rows: RowSet | None) -> torch.Tensor:

@@ -113,6 +113,22 @@ class NodeGraph:
     outputs: tuple[str, ...]
     output_names: tuple[str, ...]
 
+    def to(self, device: torch.device) -> NodeGraph:
+        """The same graph with its weights and constants on a device, made there if it makes tensors itself."""
+        moved: dict[int, torch.Tensor] = {}
+
+        def move(value):
+            if isinstance(value, torch.Tensor):
+                return moved.setdefault(id(value), value.to(device))
+            if isinstance(value, (list, tuple)):
+                return type(value)(map(move, value))
+            return device if isinstance(value, torch.device) else value
+
+        if device.type == "cpu":
+            return self
+        nodes = [replace(n, args=move(n.args), kwargs={k: move(v) for k, v in n.kwargs.items()}) for n in self.nodes]
+        return replace(self, nodes=tuple(nodes))
+
     def consumers(self) -> dict[str, list[str]]:
         """Names of the nodes that read each node; an output is read by the empty name."""
         found: dict[str, list[str]] = {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import prod
 
 import torch
@@ -28,6 +28,8 @@ from coedge_ros.graph.whole import refuse_gathered
 from coedge_ros.spec.graph import Kind, ModelGraph, Operand, Operator, Placement
 from coedge_ros.spec.tensors import TensorSpec
 
+CPU = torch.device("cpu")
+
 
 @dataclass(frozen=True)
 class PartitionedModel:
@@ -41,11 +43,14 @@ class PartitionedModel:
         The same operators as torch calls, for running them whole.
     lowered : dict of str to Lowered
         Row rules of the trunk operators.
+    device : torch.device
+        Where its weights are, and where it computes.
     """
 
     graph: ModelGraph
     nodes: NodeGraph
     lowered: dict[str, Lowered]
+    device: torch.device = CPU
 
     def node(self, name: str) -> Node:
         """Torch call of an operator."""
@@ -64,6 +69,7 @@ def partition_model(
     std: Sequence[float] = (1, 1, 1),
     digest: str | None = None,
     strict: bool = False,
+    device: torch.device = CPU,
 ) -> PartitionedModel:
     """Trace a model at one input size and find the row rule of every operator.
 
@@ -77,6 +83,8 @@ def partition_model(
         sha256 of the weights when it is already known.
     strict : bool
         Refuse a model in which an operator needs a whole map; a pooled head does not.
+    device : torch.device
+        Where it is to compute; `module` itself is on the CPU.
 
     Raises
     ------
@@ -84,12 +92,14 @@ def partition_model(
         When torch.export cannot trace it, nothing can be split, or `strict` refuses.
     """
     nodes = trace(PixelInput(module, mean, std), height, width)
-    return partition_nodes(nodes, digest or model_digest(module), strict=strict)
+    return partition_nodes(nodes, digest or model_digest(module), strict=strict, device=device)
 
 
-def partition_nodes(nodes: NodeGraph, digest: str, *, strict: bool = False) -> PartitionedModel:
+def partition_nodes(
+    nodes: NodeGraph, digest: str, *, strict: bool = False, device: torch.device = CPU
+) -> PartitionedModel:
     """Simplify a traced graph and find the row rule of every operator; see `partition_model`."""
-    model = lower(simplify(nodes), digest)
+    model = replace(lower(simplify(nodes).to(device), digest), device=device)
     if model.graph.trunk_length == 0 or model.graph.trunk_macs == 0:
         why = f" ({model.graph.notices[0]})" if model.graph.notices else ""
         raise ModelError(f"no convolution of this model can be split by rows{why}: run it whole on one worker")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
+from coedge_ros.execution.comparison import TOLERANCE, Choice, Comparison, compare
 from coedge_ros.graph.loading import LoadedModel
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.graph.trace import PixelInput
@@ -45,19 +46,40 @@ def run_alone(model: PartitionedModel, pixels: np.ndarray) -> dict[str, torch.Te
 
 
 class SelfCheck:
-    """Compares answers with the user's own module, run whole from the same pixels."""
+    """Compares answers with the user's own module, run whole from the same pixels.
 
-    def __init__(self, loaded: LoadedModel):
+    Parameters
+    ----------
+    loaded : LoadedModel
+        The user's module.
+    model : PartitionedModel
+        The same model in operators: says what an output of whole numbers (argmax) was chosen from.
+    """
+
+    def __init__(self, loaded: LoadedModel, model: PartitionedModel):
         self.module = PixelInput(loaded.module, loaded.mean, loaded.std).eval()
+        self.model = model
 
     @torch.inference_mode()
-    def compare(self, pixels: np.ndarray, outputs: dict[str, torch.Tensor]) -> tuple[float, float]:
-        """`(max |diff|, max |whole|)` of the output with the largest relative difference; infinite where one is NaN."""
+    def compare(
+        self, pixels: np.ndarray, outputs: dict[str, torch.Tensor], tolerance: float = TOLERANCE
+    ) -> tuple[Comparison, dict[str, torch.Tensor]]:
+        """The output with the largest relative difference, infinite where one is no number; and the whole's outputs."""
         leaves = torch.utils._pytree.tree_leaves(self.module(pixels_to_input(pixels)))
-        whole = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
-        pairs = []
-        for mine, theirs in zip(outputs.values(), whole, strict=True):
-            scale = float(theirs.abs().max())
-            difference = float((mine.float() - theirs.float()).abs().max())
-            pairs.append((difference if difference == difference else math.inf, scale))
-        return max(pairs, key=lambda p: p[0] / max(p[1], 1e-30))
+        tensors = [leaf for leaf in leaves if isinstance(leaf, torch.Tensor)]
+        whole = dict(zip(outputs, tensors, strict=True))
+        found = [
+            Comparison(name, None, None, *self._difference(name, outputs, whole, pixels, tolerance), tolerance)
+            for name in outputs
+        ]
+        return max(found, key=lambda c: c.ratio), whole
+
+    def _difference(self, name: str, outputs, whole, pixels: np.ndarray, tolerance: float) -> tuple[float, float]:
+        difference, scale = compare(outputs[name], whole[name])
+        graph = self.model.graph
+        if difference and not whole[name].is_floating_point():  # rounding decides where two scores are as good as equal
+            chosen = Choice.of(self.model.nodes, dict(zip(graph.output_names, graph.outputs, strict=True))[name])
+            if chosen is not None:
+                floats = self.model.nodes.run(pixels_to_input(pixels), keep={chosen.source})[chosen.source]
+                difference, scale = chosen.compare(outputs[name], floats, tolerance)
+        return (math.inf, scale) if difference != difference else (difference, scale)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
+from rclpy.parameter import Parameter
+from rclpy.parameter_client import AsyncParameterClient
 
 from coedge_ros.msg import FrameName, InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
@@ -97,3 +100,14 @@ class Listening:
         self.executor.shutdown()
         self.node.destroy_node()
         rclpy.try_shutdown(context=self.context)
+
+    def set_parameter(self, node: str, name: str, value: object, limit_s: float = 5.0) -> bool:
+        """Change a parameter of a node of the namespace: whether it was taken."""
+        client = AsyncParameterClient(self.node, node)
+        if not client.wait_for_services(limit_s):
+            return False
+        future = client.set_parameters([Parameter(name, value=value)])
+        end = time.monotonic() + limit_s
+        while not future.done() and time.monotonic() < end:
+            self.spin(0.05)
+        return future.done() and all(result.successful for result in future.result().results)

@@ -11,7 +11,8 @@ from rclpy.node import Node
 from rclpy.publisher import Publisher
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.fragment import PROTOCOL_VERSION, FrameKey, Outgoing, Request, to_bytes
+from coedge_ros.execution.codec import encode
+from coedge_ros.execution.fragment import PROTOCOL_VERSION, FrameKey, Outgoing, Request
 from coedge_ros.execution.sent_log import JUST_SENT_S, Sent, SentLog
 from coedge_ros.msg import Fragment, FragmentRequest
 from coedge_ros.nodes.qos import FRAGMENT_REQUESTS, fragments_qos
@@ -25,7 +26,7 @@ MAX_REQUESTS = 64  # served at once
 # One datagram: a larger sample is cut by Fast DDS, whose heartbeats then overtake its pieces and have them sent twice.
 # At 100 Mbit/s 64 KB take 5.6 ms in chunks of 30 KB and 12 ms in chunks of 256 KB (benchmarks/network.py).
 REMOTE_CHUNK_BYTES = 30720
-_NOTHING = array.array("B")
+_NOTHING, _NO_SCALE = array.array("B"), array.array("f")
 
 
 def data_node_name(participant: str) -> str:
@@ -123,13 +124,14 @@ class DdsChannel:
         )
 
     def send(self, receiver: str, item: Outgoing) -> int:
-        """Send a transfer in chunks; returns its payload in bytes. An unknown receiver is counted in `unsent`."""
+        """Send a transfer in chunks; returns what it took in bytes. An unknown receiver is counted in `unsent`."""
         publisher = self._publishers.get(receiver)
         if publisher is None:
             self.unsent += 1
             return 0
-        payload = to_bytes(item.wire)
         transfer = item.transfer
+        coded = encode(item.wire, transfer.codec)
+        payload = coded.data
         chunk_bytes = self.remote_chunk_bytes if receiver in self._remote else self.chunk_bytes
         size = max(chunk_bytes, -(-len(payload) // MAX_CHUNKS))
         message = Fragment()
@@ -142,9 +144,11 @@ class DdsChannel:
             message.row_start, message.row_stop = transfer.rows.start, transfer.rows.stop
         message.shape = array.array("I", transfer.wire_shape)
         message.dtype = transfer.dtype
+        message.codec = int(coded.codec)
+        scale = array.array("f", coded.scale.tobytes())
         chunks = []
         for chunk in range(message.chunk_count):
-            message.chunk = chunk
+            message.chunk, message.scale = chunk, scale if chunk == 0 else _NO_SCALE
             data = array.array("B")
             # Filling from the buffer protocol; any other assignment to uint8[] checks byte by byte.
             data.frombytes(memoryview(payload[chunk * size : (chunk + 1) * size]))
@@ -152,9 +156,9 @@ class DdsChannel:
             publisher.publish(message)
             chunks.append(data)
         message.data = _NOTHING
-        sent = Sent(receiver, (message, chunks), len(payload), time.perf_counter())
+        sent = Sent(receiver, (message, scale, chunks), coded.size_bytes, time.perf_counter())
         self._sent.keep(item.key, transfer.index, sent)
-        return len(payload)
+        return coded.size_bytes
 
     def receive(self, timeout_s: float) -> Fragment | None:
         """Next fragment; waits for at most `timeout_s`."""
@@ -195,10 +199,11 @@ class DdsChannel:
         if now - sent.at_s < JUST_SENT_S:
             return
         sent.at_s = now
-        message, chunks = sent.payload
+        message, scale, chunks = sent.payload
         for chunk in wanted or range(len(chunks)):
             if chunk < len(chunks):
                 message.chunk, message.data = chunk, chunks[chunk]
+                message.scale = scale if chunk == 0 else _NO_SCALE
                 self._publishers[sent.receiver].publish(message)
         message.data = _NOTHING
         self.resent += 1

@@ -1,11 +1,16 @@
 """Worker status as `diagnostic_msgs`, for rqt_robot_monitor and its like."""
 
+from __future__ import annotations
+
+import math
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
+from coedge_ros.execution.comparison import Comparison
 from coedge_ros.msg import WorkerStatus
 
 STATES = {
@@ -13,11 +18,12 @@ STATES = {
     WorkerStatus.STATE_READY: "ready",
     WorkerStatus.STATE_ACTIVE: "active",
     WorkerStatus.STATE_ERROR: "error",
+    WorkerStatus.STATE_RESTING: "resting",
 }
 
 
 def state_name(status: WorkerStatus) -> str:
-    """`loading`, `ready`, `active` or `error`; a state that this version does not know is an error."""
+    """`loading`, `ready`, `active`, `resting` or `error`; a state that this version does not know is an error."""
     return STATES.get(status.state, "error")
 
 
@@ -46,7 +52,7 @@ def worker_diagnostics(status: WorkerStatus, silent_s: float = 0.0, newly_reject
         level, message = DiagnosticStatus.ERROR, status.message or "error without a message"
     elif newly_rejected > 0:
         level, message = DiagnosticStatus.WARN, f"{state}; dropped {newly_rejected} fragments"
-    elif state == "loading":
+    elif state in ("loading", "resting"):
         level, message = DiagnosticStatus.WARN, status.message or state
     elif status.message:
         message = f"{state}: {status.message}"
@@ -72,8 +78,12 @@ def worker_diagnostics(status: WorkerStatus, silent_s: float = 0.0, newly_reject
         "bytes_out": status.bytes_out,
         "transfers_asked": status.transfers_asked,
         "transfers_resent": status.transfers_resent,
+        "power_source": status.power_source,
         "power_w": f"{status.power_w:.2f}",
         "energy_j": f"{status.energy_j:.3f}",
+        "temperature_c": f"{status.temperature_c:.1f}",
+        "battery": f"{status.battery:.2f}",
+        "throttled": status.throttled,
         # Not strict: a message whose two lists differ in length is still worth showing.
         **{
             f"rejected_{reason}": count
@@ -85,6 +95,54 @@ def worker_diagnostics(status: WorkerStatus, silent_s: float = 0.0, newly_reject
         name=f"coedge: worker {status.name}",
         message=message,
         hardware_id=status.host,
+        values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
+    )
+
+
+@dataclass(slots=True)
+class CheckTotals:
+    """Self-checks since start: how many, how many were wrong or failed, the last and the worst one's figures."""
+
+    checked: int = 0
+    wrong: int = 0
+    failed: int = 0
+    last: Comparison | None = None
+    worst: Comparison | None = None
+
+    def add(self, found: Comparison | None) -> None:
+        """Count one; None for one that failed."""
+        if found is None:
+            self.failed += 1
+            return
+        self.checked += 1
+        self.wrong += not found.is_equal
+        self.last = found
+        self.worst = max(self.worst or found, found, key=lambda c: c.ratio)
+
+
+def check_diagnostics(totals: CheckTotals, every: int, doubt: str) -> DiagnosticStatus:
+    """The self-check's line: an error while the workers are not believed (`doubt` says why)."""
+    level, message = DiagnosticStatus.OK, f"every {every} frames" if every else "off"
+    if doubt:
+        level, message = DiagnosticStatus.ERROR, f"the manager answers alone: {doubt}"
+    elif totals.last is not None and not totals.last.is_equal:
+        level, message = DiagnosticStatus.ERROR, f"the manager's own answer is wrong: {totals.last}"
+    elif totals.failed:
+        level, message = DiagnosticStatus.WARN, f"{totals.failed} frames could not be checked"
+    last, worst = totals.last, totals.worst
+    values = {
+        "frames_checked": totals.checked,
+        "frames_wrong": totals.wrong,
+        "checks_failed": totals.failed,
+        "max_abs_diff": f"{last.max_abs_diff if last else math.nan:.4g}",
+        "scale": f"{last.scale if last else math.nan:.4g}",
+        "worst_max_abs_diff": f"{worst.max_abs_diff if worst else math.nan:.4g}",
+        "worst_scale": f"{worst.scale if worst else math.nan:.4g}",
+    }
+    return DiagnosticStatus(
+        level=level,
+        name="coedge: self-check",
+        message=message,
         values=[KeyValue(key=key, value=str(value)) for key, value in values.items()],
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import deque
 from typing import Any
 
 import torch
@@ -16,24 +17,26 @@ from rclpy.subscription import Subscription
 from sensor_msgs.msg import Image
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.band_worker import PATIENCE
+from coedge_ros.execution.band_worker import ABANDON, PATIENCE
 from coedge_ros.execution.coordinator import Answer, FrameCoordinator
 from coedge_ros.execution.fragment import FrameKey
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.msg import InferenceResult
 from coedge_ros.nodes import qos, topics
-from coedge_ros.nodes.answers import run_alone
+from coedge_ros.nodes.answers import SelfCheck, run_alone
 from coedge_ros.nodes.commands import Commands
 from coedge_ros.nodes.data_parameters import make_channel
 from coedge_ros.nodes.dds_channel import make_data_node
 from coedge_ros.nodes.frames import Frame, FrameBook
 from coedge_ros.nodes.image_codec import decode_image, resize_to
+from coedge_ros.nodes.outlet import Outlet
 from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.supervisor import IssuedPlan
 from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.spec.schedule import MANAGER_NAME
 
+SERVED = 64  # answers whose usage nobody has looked at yet
 SLOW = 4  # times its usual latency makes a frame's workers suspect
 
 
@@ -64,19 +67,23 @@ class FrameServer:
         self.images: Subscription | None = None
         self._results = self.node.create_publisher(InferenceResult, resolve(topics.RESULT), qos.RESULT)
         self._model: PartitionedModel | None = None
-        self._make_result: ResultMaker | None = None
+        self.outlet = Outlet(control, values, self._results.publish, self.commands.post, self._answer_all_alone)
         self._plan: IssuedPlan | None = None
         self._is_alone = False
         self._issued = 0  # attempts so far, of all frames
         self._last_image_s = -math.inf
         self._typical_s = 0.0  # latency of recent frames
+        self.served: deque[tuple[IssuedPlan, Answer]] = deque(
+            maxlen=SERVED
+        )  # for the control side, which takes them out
         self.waited_for: frozenset[str] = frozenset()  # workers that an overdue frame waits for; read by any thread
 
     # -- commands of the control side ---------------------------------------------------------------------------------
 
     def load(self, model: PartitionedModel, results: ResultMaker) -> None:
         """From now on frames can be resized and answered."""
-        self._model, self._make_result = model, results
+        self._model = model
+        self.outlet.load(results, SelfCheck(results.loaded, model))
 
     def expect(self, plan: IssuedPlan) -> None:
         """A plan is about to be published: know its fragments."""
@@ -89,6 +96,7 @@ class FrameServer:
         which the workers have forgotten.
         """
         self._plan, self._is_alone = plan, False
+        self.outlet.trust.use(plan.epoch)
         self._open_camera()
         for frame in list(self.book.active.values()):
             old = frame.plan
@@ -101,8 +109,7 @@ class FrameServer:
         """Nobody is left: answer what is under way and what comes."""
         self._plan, self._is_alone = None, True
         self._open_camera()
-        for frame in list(self.book.active.values()):
-            self._answer_alone(frame)
+        self._answer_all_alone()
 
     def _open_camera(self) -> None:
         """Images are read from now on: before there is a plan nothing could be done with them."""
@@ -136,8 +143,9 @@ class FrameServer:
         for answer in self.coordinator.finished():
             self._typical_s += (answer.latency_s - self._typical_s) / 8
             if frame := self.book.of_key(answer.key):
+                self.served.append((frame.plan, answer))
                 self._publish(frame, answer.outputs, answer)
-        self._accept()
+        is_busy |= self._accept()
         self._reissue_overdue()
         self._look_for_suspects()
         return is_busy
@@ -156,12 +164,15 @@ class FrameServer:
             self._trouble.error(f"image dropped: {error}")
         return True
 
-    def _accept(self) -> None:
-        while (self._plan or self._is_alone) and (frame := self.book.accept()):
-            if self._is_alone:
+    def _accept(self) -> bool:
+        """Begin with frames that wait; one at a time where the manager answers alone, for images wait to be taken."""
+        trust = self.outlet.trust
+        while (self._plan or self._is_alone) and self.outlet.has_room and (frame := self.book.accept()):
+            if self._is_alone or not trust.lets_work(frame.number):
                 self._answer_alone(frame)
-            else:
-                self._issue(frame)
+                return True
+            self._issue(frame)
+        return False
 
     def _issue(self, frame: Frame) -> None:
         """Give a frame to the workers, for the first time or again.
@@ -179,11 +190,21 @@ class FrameServer:
     def _reissue_overdue(self) -> None:
         if self._plan is None:
             return
+        now_s = self.coordinator.clock()
         for key in self.coordinator.overdue(self.values["frame_timeout_s"]):
-            if frame := self.book.of_key(key):
+            frame = self.book.of_key(key)
+            if frame and now_s - self.coordinator.pending[key].started_s > self._limit_s(frame):
                 names = ", ".join(self.coordinator.missing_workers(key))
                 self.log.warning(f"frame {frame.number} is overdue, nothing came from {names}: issued again")
                 self._issue(frame)
+
+    def _limit_s(self, frame: Frame) -> float:
+        """When a frame is issued again: where all workers live and are slow, doing its work twice makes them slower.
+
+        So a cluster that is slow has longer, and so has each further attempt.
+        """
+        least_s = self.values["frame_timeout_s"]
+        return min(max(least_s, SLOW * self._typical_s) * 2 ** (frame.attempts - 1), ABANDON * least_s)
 
     def _look_for_suspects(self) -> None:
         limit_s = max(self.values["suspect_after_s"], SLOW * self._typical_s)
@@ -198,10 +219,14 @@ class FrameServer:
         frame.key = frame.plan = None
         self._publish(frame, run_alone(self._model, frame.pixels), None)
 
+    def _answer_all_alone(self) -> None:
+        for frame in list(self.book.active.values()):
+            self._answer_alone(frame)
+
     def _publish(self, frame: Frame, outputs: dict[str, torch.Tensor], answer: Answer | None) -> None:
-        result = self._make_result(frame, outputs, answer, time.perf_counter())
         if self.book.answer(frame.number):
-            self._results.publish(result)
+            alone = "" if answer else "no worker is left" if self._is_alone else self.outlet.trust.reason
+            self.outlet.give(frame, outputs, answer, alone)
 
     def close(self) -> None:
         """Let go of the data side."""

@@ -27,6 +27,7 @@ _IMAGES = {
                   "nothing, because the least energy is one worker."),
     "deadline_s": ("0.0", "Latency deadline of a frame in seconds; 0 for none."),
     "deadline_factor": ("0.0", "Deadline as a multiple of the predicted best single worker, instead of deadline_s."),
+    "codec": ("raw", "Coarsest coding of rows between workers: raw, float16, int8. Used where it pays."),
     "self_check_every": ("0", "Recompute every Nth frame whole and compare; 0 for never."),
 }  # fmt: skip
 _RVIZ = {"rviz": ("false", "Open rviz with the package's configuration.")}
@@ -63,6 +64,7 @@ def _manager(values: dict[str, str]) -> dict:
             "objective": values["objective"],
             "deadline_s": float(values["deadline_s"]),
             "deadline_factor": float(values["deadline_factor"]),
+            "codec": values["codec"],
             "self_check_every": int(values["self_check_every"]),
         },
     }

@@ -3,36 +3,38 @@
 A message of n bytes takes `alpha + n / beta` one way (Hockney's model, the one of the planner). Measured is the way
 there with n bytes and back with 16: the slope over n is 1 / beta, half of what is left for n = 0 is alpha. It contains
 everything that a worker pays: filling the message, DDS, waking up, taking it and putting chunks together.
+
+Two workers that exchange rows pay more than that: caches are full of maps, processors share clock and memory, and each
+waits for the slower one. So both ends also compute, send and wait for each other, round after round (`meeting_s`).
 """
 
 from __future__ import annotations
 
+import math
 import multiprocessing
 import signal
 import threading
 import time
-from dataclasses import dataclass
-from statistics import median
+from dataclasses import dataclass, field, replace
+from statistics import mean, median
 from typing import Any
 
 import numpy as np
-import rclpy
 import torch
-from rclpy.signals import SignalHandlerOptions
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.fragment import FrameKey, Outgoing, Request
-from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
+from coedge_ros.nodes.link_end import LinkEnd
 from coedge_ros.spec.cluster import Link
-from coedge_ros.spec.schedule import Transfer, TransferKind
 
 CHUNK_BYTES = 524288
 SIZES = (1024, 16384, 65536, 262144, 1048576)
 NEAR, FAR = "probe_near", "probe_far"
 MATCH_LIMIT_S = 20.0
 LOST_AFTER_S = 2.0
-_RESEND_BYTES = 67108864
 _LEAST_ALPHA_S = 1e-5
+WINDOW, _STREAM_BYTES, _STREAM_MOST = 4, 67108864, 1000
+MEETING_BYTES, MEETINGS = 20000, 60  # about a row of a large map; any other transfer is answered with 16 bytes
+_MEETING_MAP = (1, 64, 120, 160)  # its 3x3 convolution takes about 10 ms, as a stage does
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,12 +49,18 @@ class LinkFigures:
         Processor time of one small message at its sender and its receiver; both are part of the round trips.
     lost : int
         Round trips that never ended.
+    meeting_s : float
+        What an exchange of `MEETING_BYTES` in both directions takes between two ends that compute; 0: not measured.
+    stream_bytes_per_s : dict of int to float
+        Payload bytes to the rate of transfers that follow each other, `WINDOW` of them under way; empty: not measured.
     """
 
     round_trip_s: dict[int, list[float]]
     send_s: float
     take_s: float
     lost: int
+    meeting_s: float = 0.0
+    stream_bytes_per_s: dict[int, float] = field(default_factory=dict)
 
     def one_way_s(self, size_bytes: int) -> float:
         """Median time of a payload one way: the round trip less a small message back."""
@@ -67,8 +75,9 @@ class LinkFigures:
 
     @property
     def message_s(self) -> float:
-        """Processor time of a message at either end, the mean of both."""
-        return (self.send_s + self.take_s) / 2
+        """Processor time of a message at either end: half of what an exchange costs beyond the link."""
+        idle_s = (self.send_s + self.take_s) / 2
+        return max(idle_s, (self.meeting_s - self.link_beside_processors.seconds(MEETING_BYTES)) / 2)
 
     @property
     def link_beside_processors(self) -> Link:
@@ -84,81 +93,18 @@ class LinkFigures:
         return float(alpha), float(per_byte)
 
 
-def _message(size_bytes: int, number: int, source: str) -> Outgoing:
-    transfer = Transfer(
-        0, TransferKind.HALO, "probe", 0, 1, None, 0, 1, (size_bytes,), "uint8", size_bytes
-    )  # fmt: skip
-    return Outgoing(FrameKey(1, 1, number), transfer, source, "", torch.zeros(size_bytes, dtype=torch.uint8))
-
-
-class _End:
-    """One end of the link: whole transfers out and in.
-
-    Parameters
-    ----------
-    qos : dict, optional
-        `reliable` and `depth` of the fragments, and `ask_after_s`: seconds after which what is missing is asked for.
-    """
-
-    def __init__(self, name: str, peer: str, chunk_bytes: int, qos: dict[str, Any] | None):
-        qos = {"reliable": True, "depth": 256, "ask_after_s": 0.0} | (qos or {})
-        rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
-        self.name, self.peer, self.ask_after_s = name, peer, qos["ask_after_s"]
-        self._control = rclpy.create_node(name, namespace="coedge_probe", start_parameter_services=False)
-        self.channel = DdsChannel(
-            make_data_node(self._control, name), name, qos["depth"], chunk_bytes, self._control.resolve_topic_name,
-            _RESEND_BYTES if self.ask_after_s else 0, qos["reliable"],
-        )  # fmt: skip
-        self.channel.connect(peer)
-        self._chunks: dict[int, set[int]] = {}
-        self._done, self._count = 0, 1
-
-    def send(self, size_bytes: int, number: int) -> None:
-        self.channel.send(self.peer, _message(size_bytes, number, self.name))
-
-    def take(self, limit_s: float, wanted: int = 0) -> int | None:
-        """Number of the next whole transfer; None when it does not come. `wanted` is asked for when it is late."""
-        began = asked = time.perf_counter()
-        while (now := time.perf_counter()) - began < limit_s:
-            fragment = self.channel.receive(0.002)
-            if fragment is not None:
-                if fragment.frame > self._done:
-                    chunks = self._chunks.setdefault(fragment.frame, set())
-                    chunks.add(fragment.chunk)
-                    self._count = fragment.chunk_count
-                    if len(chunks) == fragment.chunk_count:
-                        self._done = fragment.frame
-                        self._chunks.clear()
-                        return fragment.frame
-                asked = time.perf_counter()
-            elif self.ask_after_s:
-                for request in self.channel.serve_requests():  # for an answer to something that never came here
-                    self._ask(request.key.frame, ())
-                if now - asked > self.ask_after_s and (self._chunks or wanted):
-                    asked = now
-                    number = max(self._chunks, default=wanted)
-                    missing = set(range(self._count)) - self._chunks[number] if self._chunks else set()
-                    self._ask(number, tuple(sorted(missing)))
-        return None
-
-    def _ask(self, number: int, chunks: tuple[int, ...]) -> None:
-        self.channel.ask(self.peer, Request(FrameKey(1, 1, number), 0, self.name, chunks))
-
-    def close(self) -> None:
-        self.channel.close()
-        self._control.destroy_node()
-        rclpy.try_shutdown()
-
-
 def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None) -> None:
     """The far end: answers every transfer with 16 bytes, until the process is told to end (SIGTERM)."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    end = _End(FAR, NEAR, chunk_bytes, qos)
+    end = LinkEnd(FAR, NEAR, chunk_bytes, qos)
     parent = multiprocessing.parent_process()  # None when it was not started by `probe_within_host`
     while not stop.is_set() and (parent is None or parent.is_alive()):
         if number := end.take(0.1):
-            end.send(16, number)
+            if end.taken_bytes == MEETING_BYTES:
+                _meet(end, number)
+            else:
+                end.send(16, number)
     end.close()
 
 
@@ -167,17 +113,20 @@ def near(
     chunk_bytes: int = CHUNK_BYTES,
     sizes: tuple[int, ...] = SIZES,
     qos: dict[str, Any] | None = None,
+    with_meetings: bool = False,
+    with_streams: bool = False,
 ) -> LinkFigures:
     """Measure from this process to one that runs `far`, over the domain and transport that the environment names.
 
-    rclpy must not be initialised in this process.
+    `with_meetings` measures `meeting_s` too, which takes a second of computing at both ends. rclpy must not be
+    initialised in this process.
 
     Raises
     ------
     UserError
         When the two do not find each other, or everything of a size is lost.
     """
-    end = _End(NEAR, FAR, chunk_bytes, qos)
+    end = LinkEnd(NEAR, FAR, chunk_bytes, qos)
     try:
         limit = time.perf_counter() + MATCH_LIMIT_S
         while FAR not in end.channel.matched():
@@ -187,17 +136,26 @@ def near(
                     "ROS_AUTOMATIC_DISCOVERY_RANGE and the Fast DDS profile"
                 )
             time.sleep(0.05)
-        return _round_trips(end, repeats, sizes)
+        figures = _round_trips(end, repeats, sizes)
+        if with_streams:
+            figures = replace(figures, stream_bytes_per_s={size: _stream(end, size) for size in sizes})
+        return replace(figures, meeting_s=_invite(end)) if with_meetings else figures
     finally:
         end.close()
 
 
-def probe_within_host(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: tuple[int, ...] = SIZES) -> LinkFigures:
+def probe_within_host(
+    repeats: int = 40,
+    chunk_bytes: int = CHUNK_BYTES,
+    sizes: tuple[int, ...] = SIZES,
+    with_meetings: bool = True,
+    with_streams: bool = False,
+) -> LinkFigures:
     """Measure between this process and a child, see `near`."""
     child = multiprocessing.get_context("spawn").Process(target=far, args=(chunk_bytes,), daemon=True)
     child.start()
     try:
-        return near(repeats, chunk_bytes, sizes)
+        return near(repeats, chunk_bytes, sizes, with_meetings=with_meetings, with_streams=with_streams)
     finally:
         child.terminate()
         child.join(5.0)
@@ -205,7 +163,7 @@ def probe_within_host(repeats: int = 40, chunk_bytes: int = CHUNK_BYTES, sizes: 
             child.kill()
 
 
-def _round_trips(end: _End, repeats: int, sizes: tuple[int, ...]) -> LinkFigures:
+def _round_trips(end: LinkEnd, repeats: int, sizes: tuple[int, ...]) -> LinkFigures:
     times: dict[int, list[float]] = {size: [] for size in sizes}
     send_s, lost, number = [], 0, 0
     for round_ in range(repeats + 3):  # sizes in turn, so that whatever disturbs the machine disturbs all of them
@@ -227,7 +185,51 @@ def _round_trips(end: _End, repeats: int, sizes: tuple[int, ...]) -> LinkFigures
     return LinkFigures(times, median(send_s), _take_s(end, number), lost)
 
 
-def _take_s(end: _End, number: int, repeats: int = 20) -> float:
+def _stream(end: LinkEnd, size_bytes: int) -> float:
+    """Bytes per second of transfers that follow each other, `WINDOW` of them unanswered."""
+    count = max(2 * WINDOW, min(_STREAM_MOST, _STREAM_BYTES // size_bytes))
+    first = end.last_sent + 1
+    began = time.perf_counter()
+    for number in range(first, first + count + WINDOW):
+        if number < first + count:
+            end.send(size_bytes, number)
+        if number >= first + WINDOW and end.take(LOST_AFTER_S) is None:
+            raise UserError(f"a transfer of {size_bytes} bytes was lost in a stream of them: is /dev/shm full?")
+    return count * size_bytes / (time.perf_counter() - began)
+
+
+def _invite(end: LinkEnd) -> float:
+    """Have both ends compute and exchange; `LinkFigures.meeting_s`."""
+    first = end.last_sent + 1
+    end.send(MEETING_BYTES, first)
+    return _meet(end, first)
+
+
+def _meet(end: LinkEnd, first: int) -> float:
+    """Compute, send, wait for what the other sends, again and again: mean time from computed to taken.
+
+    The slowest tenth, in which something else had the processor, is left out. `first` numbers the transfer before.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    x, weight = torch.zeros(_MEETING_MAP), torch.zeros(64, 64, 3, 3)
+    seconds = []
+    for number in range(first + 1, first + 1 + MEETINGS):
+        torch.nn.functional.conv2d(x, weight, padding=1)
+        computed = time.perf_counter()
+        end.send(MEETING_BYTES, number)
+        while (came := end.take(LOST_AFTER_S, number)) not in (None, number):
+            pass
+        if came is None:
+            break
+        seconds.append(time.perf_counter() - computed)
+    torch.set_num_threads(threads)
+    if not seconds:
+        raise UserError("two processes that exchanged messages lost each other: is /dev/shm full?")
+    return mean(sorted(seconds)[: math.ceil(0.9 * len(seconds))])
+
+
+def _take_s(end: LinkEnd, number: int, repeats: int = 20) -> float:
     """Time of taking a small message that has arrived."""
     times = []
     for i in range(repeats):

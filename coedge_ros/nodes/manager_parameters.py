@@ -5,6 +5,7 @@ from __future__ import annotations
 from coedge_ros.nodes.data_parameters import DATA_PARAMETERS
 from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS
 from coedge_ros.nodes.parameters import Parameter
+from coedge_ros.spec.codec import CODECS
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
@@ -29,16 +30,34 @@ PARAMETERS = (
         100.0,
         read_only=True,
     ),
+    Parameter(
+        "codec", "raw", "Coarsest coding of rows between workers; used where it pays.", choices=CODECS, read_only=True
+    ),
     Parameter("frames_in_flight", 1, "Frames with the workers at the same time.", "frames", 1, 16, read_only=True),
     Parameter(
         "queue_frames", 1, "Frames that wait; a newer one replaces the oldest.", "frames", 1, 1000, read_only=True
     ),
     Parameter("image_reliable", False, "Ask the camera for reliable delivery.", read_only=True),
-    Parameter("frame_timeout_s", 2.0, "A frame unanswered for so long is issued again.", "s", 0.05, 600.0),
+    Parameter(
+        "frame_timeout_s",
+        2.0,
+        "A frame unanswered for so long is issued again, later where frames take long anyway.",
+        "s",
+        0.05,
+        600.0,
+    ),
     Parameter("lost_after_s", 1.5, "A worker silent for so long is gone.", "s", 0.2, 60.0, read_only=True),
     Parameter(
         "suspect_after_s", 0.3, "The same for a worker that an overdue frame waits for.", "s", 0.2, 60.0, read_only=True
     ),
+    Parameter(
+        "track",
+        True,
+        "Estimate speeds and links while frames are served, and plan again when that pays.",
+        read_only=True,
+    ),
+    Parameter("replan_margin", 0.1, "By which part another plan must be better than the one in force.", "", 0.01, 10.0),
+    Parameter("replan_after_s", 0.8, "For how long speeds or links must have changed.", "s", 0.0, 3600.0),
     Parameter("self_check_every", 0, "Recompute every Nth frame whole and compare; 0 for never.", "frames", 0),
     Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),

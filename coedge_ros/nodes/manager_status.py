@@ -82,6 +82,7 @@ class ManagerReport:
             rejected_reasons=list(rejected),
             rejected_counts=list(rejected.values()),
         )
+        manager.adaptation.add_to(message, plan)
         message.header.stamp = manager.get_clock().now().to_msg()
         return message
 
@@ -94,7 +95,8 @@ class ManagerReport:
         rejected = sum(message.rejected_counts)
         line = manager_diagnostics(message, rejected - self._rejected_before)
         self._rejected_before = rejected
-        self._diagnostics.publish(diagnostic_array([line], message.header.stamp))
+        lines = [line, self._manager.server.outlet.diagnostics()]
+        self._diagnostics.publish(diagnostic_array(lines, message.header.stamp))
 
     def _check_camera(self) -> None:
         """A publisher that offers less than is asked for never matches, and nothing arrives: say it."""
@@ -135,6 +137,10 @@ def manager_diagnostics(status: ManagerStatus, newly_rejected: int = 0) -> Diagn
         "frames_accepted": status.frames_accepted,
         "frames_answered": status.frames_answered,
         "replans": status.replans,
+        "latency_ms": f"{status.latency_ms:.1f}",
+        "predicted_ms": f"{status.predicted_ms:.1f}",
+        **{f"speed_factor_{s.name}": f"{s.factor:.2f}" for s in status.speeds},
+        **{f"mbit_per_s_{s.source}_to_{s.target}": f"{s.bytes_per_s / 125e3:.3g}" for s in status.links},
         **{f"dropped_{r}": c for r, c in zip(status.dropped_reasons, status.dropped_counts, strict=True)},
         **{f"rejected_{r}": c for r, c in zip(status.rejected_reasons, status.rejected_counts, strict=True)},
     }

@@ -11,6 +11,12 @@ from enum import Enum
 from coedge_ros.spec.schedule import MANAGER_NAME
 
 MAX_MEMBERS = 256  # names come from the network
+PATIENCE = 3  # a second that a status came late lately gives a worker so many seconds more
+MOST_PATIENCE_S = 3.0
+LOADING_S = (
+    5.0  # a worker that loads may be silent for so long: nothing waits for it, and loading holds up its statuses
+)
+FORGET = 0.99  # of that, per status
 
 
 @dataclass(slots=True)
@@ -68,6 +74,8 @@ class Membership:
         A worker that is silent for this long is gone.
     suspect_after_s : float
         The same for a worker that an overdue frame waits for.
+
+    Where all cores compute, statuses come late from workers that live: those have longer, see `PATIENCE`.
     """
 
     def __init__(self, expected: tuple[str, ...], lost_after_s: float, suspect_after_s: float = math.inf):
@@ -77,6 +85,7 @@ class Membership:
         self.refused: dict[str, str] = {}
         self._replaced: dict[str, deque[int]] = {}  # instances that another process of the same name has followed
         self._barred: dict[str, tuple[int, str]] = {}
+        self._late_s: dict[str, float] = {}  # how late statuses came lately
 
     def heard(self, member: Member) -> Heard:
         """Take a status."""
@@ -89,6 +98,10 @@ class Membership:
         if known is None:
             return Heard.JOINED
         if known.instance == member.instance:
+            if not (known.ready and member.ready):
+                return Heard.KNOWN
+            late_s = member.heard_s - known.heard_s - self.suspect_after_s
+            self._late_s[member.name] = max(late_s, FORGET * self._late_s.get(member.name, 0.0))
             return Heard.KNOWN
         self._replaced.setdefault(known.name, deque(maxlen=8)).append(known.instance)
         return Heard.RESTARTED
@@ -98,16 +111,25 @@ class Membership:
 
         For those that an overdue frame waits for it takes less: silence alone is a busy processor's too.
         """
-        gone = [
-            m.name
-            for m in self.members.values()
-            if now_s - m.heard_s > (self.suspect_after_s if m.name in waited_for else self.lost_after_s)
-        ]
+        gone = [m.name for m in self.members.values() if now_s - m.heard_s > self._limit_s(m.name, waited_for)]
         for name in gone:
             del self.members[name]
             self._replaced.pop(name, None)
             self._barred.pop(name, None)
+            while len(self._late_s) > MAX_MEMBERS:  # kept for its return: its host is as busy as it was
+                del self._late_s[next(iter(self._late_s))]
         return gone
+
+    def _limit_s(self, name: str, waited_for: Collection[str]) -> float:
+        if not self.members[name].ready and name not in waited_for:
+            return max(self.lost_after_s, LOADING_S)
+        limit_s = self.suspect_after_s if name in waited_for else self.lost_after_s
+        return limit_s + min(PATIENCE * self._late_s.get(name, 0.0), MOST_PATIENCE_S)
+
+    def excuse(self, seconds: float) -> None:
+        """The manager itself has not run for a while: that is nobody's silence."""
+        for member in self.members.values():
+            member.heard_s += seconds
 
     def bar(self, name: str, reason: str) -> None:
         """Do not use a worker until it is restarted."""

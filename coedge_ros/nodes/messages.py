@@ -8,11 +8,13 @@ from collections import Counter
 
 import torch
 
+from coedge_ros.execution.codec import to_bytes
 from coedge_ros.execution.coordinator import Usage
-from coedge_ros.execution.fragment import PROTOCOL_VERSION, to_bytes
+from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.msg import Tensor, WorkerUsage
 from coedge_ros.nodes.topics import check_worker_name
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.schedule import Schedule
 
@@ -28,6 +30,7 @@ def plan_to_message(plan: PartitionPlan, session: int, epoch: int, **more) -> Pl
     message.workers, message.head = list(plan.workers), plan.head
     message.cuts = list(plan.cuts)
     message.boundaries = [b for row in plan.boundaries for b in row]
+    message.codecs = [int(codec) for row in plan.codecs for codec in row]
     message.predicted_latency_s = message.predicted_energy_j = math.nan
     for name, value in more.items():
         setattr(message, name, value)
@@ -40,14 +43,13 @@ def plan_from_message(message: PlanMessage) -> PartitionPlan:
     Raises
     ------
     ValueError
-        When its numbers make no plan, its names cannot be workers' names, or its time limit is none.
+        When its numbers make no plan or name no codec, its names cannot be workers' names, or its time limit is none.
     """
     for name in message.workers:
         check_worker_name(name)
     if not 0 < message.frame_timeout_s <= MOST_TIMEOUT_S:
         raise ValueError(f"frame_timeout_s must be more than 0 and at most {MOST_TIMEOUT_S}: {message.frame_timeout_s}")
-    per_stage = len(message.workers) + 1
-    flat = list(message.boundaries)
+    count = len(message.workers)
     return PartitionPlan(
         model_digest=message.model_digest,
         height=message.height,
@@ -55,8 +57,13 @@ def plan_from_message(message: PlanMessage) -> PartitionPlan:
         workers=tuple(message.workers),
         head=message.head,
         cuts=tuple(message.cuts),
-        boundaries=tuple(tuple(flat[i : i + per_stage]) for i in range(0, len(flat), per_stage)),
+        boundaries=_rows(list(message.boundaries), count + 1),
+        codecs=_rows([Codec(codec) for codec in message.codecs], count),
     )
+
+
+def _rows(flat: list, length: int) -> tuple[tuple, ...]:
+    return tuple(tuple(flat[i : i + length]) for i in range(0, len(flat), length))
 
 
 def most_messages(schedule: Schedule, chunk_bytes: int) -> tuple[str, int]:
@@ -78,6 +85,9 @@ def usage_to_message(usage: Usage, energy_j: float) -> WorkerUsage:
         compute_ms=usage.compute_s * 1e3,
         wait_ms=usage.wait_s * 1e3,
         transmit_ms=usage.transmit_s * 1e3,
+        scatter_ms=usage.scatter_s * 1e3,
+        gather_ms=usage.gather_s * 1e3,
+        head_ms=usage.head_s * 1e3,
         bytes_in=usage.bytes_in,
         bytes_out=usage.bytes_out,
         energy_j=energy_j,

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from coedge_ros.errors import UserError
+from coedge_ros.execution.device import device_of
 from coedge_ros.graph.loading import LoadedModel, load_model
 from coedge_ros.graph.lower import PartitionedModel, partition_model
 from coedge_ros.nodes.parameters import Parameter
@@ -43,7 +44,7 @@ def input_size_of(values: dict, loaded: LoadedModel) -> tuple[int, int]:
 
 
 def load_and_partition(values: dict[str, Any]) -> tuple[LoadedModel, PartitionedModel]:
-    """The model of the parameters, and its partitioned form at their input size.
+    """The model of the parameters, and its partitioned form at their input size, on the parameter `device` if any.
 
     Raises
     ------
@@ -54,7 +55,10 @@ def load_and_partition(values: dict[str, Any]) -> tuple[LoadedModel, Partitioned
         values["model"], arguments=_arguments(values["model_arguments"]), weights=values["weights"] or None
     )
     height, width = input_size_of(values, loaded)
-    model = partition_model(loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=loaded.digest)
+    device = device_of(values.get("device", "cpu"))
+    model = partition_model(
+        loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=loaded.digest, device=device
+    )
     return loaded, model
 
 

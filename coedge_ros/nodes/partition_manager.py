@@ -17,13 +17,16 @@ from rclpy.duration import Duration
 from rclpy.node import Node
 
 from coedge_ros.errors import UserError
+from coedge_ros.execution.allocator import keep_freed_memory
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.msg import ManagerStatus, WorkerStatus
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.nodes import messages, qos, topics
+from coedge_ros.nodes.adaptation import Adaptation
 from coedge_ros.nodes.composition import cluster_of
 from coedge_ros.nodes.frame_server import FrameServer
+from coedge_ros.nodes.link_monitor import LinkMonitor, listen_to_reports
 from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.manager_parameters import PARAMETERS
 from coedge_ros.nodes.manager_status import ManagerReport
@@ -35,7 +38,8 @@ from coedge_ros.nodes.run import run_with_data_loop
 from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.solving import Solver
 from coedge_ros.nodes.supervisor import GoAlone, IssuedPlan, MakePlan, Supervisor, SwitchTo
-from coedge_ros.spec.schedule import derive_schedule
+from coedge_ros.spec.derivation import derive_schedule
+from coedge_ros.spec.schedule import MANAGER_NAME
 
 SUPERVISE_S = 0.1
 RELEASE_LIMIT_S = 0.5  # a dead worker acknowledges nothing
@@ -44,8 +48,8 @@ RELEASE_LIMIT_S = 0.5  # a dead worker acknowledges nothing
 class PartitionManager(Node):
     """Control side; `server` is the data side."""
 
-    def __init__(self):
-        super().__init__("partition_manager")
+    def __init__(self, **node_options):
+        super().__init__("partition_manager", **node_options)
         self.values = declare_parameters(self, PARAMETERS)
         self.cluster = cluster_of(self.values["cluster"])
         expected = self.values["expected_workers"] or self.cluster.expected or self.cluster.worker_names
@@ -54,6 +58,9 @@ class PartitionManager(Node):
         self.supervisor = Supervisor(
             self.membership, self.session, self.values["wait_for_workers_s"], time.monotonic(), missing=list(expected)
         )
+        self.adaptation = Adaptation(self.cluster, self.values)
+        self.links = LinkMonitor(self, MANAGER_NAME)
+        listen_to_reports(self, self.adaptation.carried)
         self.model: PartitionedModel | None = None
         self.server = FrameServer(self, self.values, self.session)
         self._epoch = 0
@@ -86,10 +93,11 @@ class PartitionManager(Node):
     def _load(self) -> None:
         self.get_logger().info(f"loads {self.values['model']}")
         loaded, model = load_and_partition(self.values)
+        keep_freed_memory()
         for notice in model.graph.notices:
             self.get_logger().warning(notice)
         self.solver = Solver(model.graph, self.cluster, self.values)
-        results = ResultMaker(loaded, self.cluster, self.values, self.session, self.get_logger())
+        results = ResultMaker(loaded, self.cluster, self.values, self.session)
         self.server.commands.post(lambda: self.server.load(model, results))
         self.report.say(ManagerStatus.STATE_WAITING, "waits for workers")
         self.model = model
@@ -97,7 +105,7 @@ class PartitionManager(Node):
     def _plan(self, order: MakePlan) -> None:
         """Solve for the workers that are there, publish the plan under a new epoch."""
         began_s = time.monotonic()
-        outcome = self.solver.solve(list(order.members))
+        outcome = self.solver.solve(list(order.members), order.estimates)
         schedule = derive_schedule(self.model.graph, outcome.plan)
         self._epoch += 1
         message = messages.plan_to_message(
@@ -109,14 +117,17 @@ class PartitionManager(Node):
             explanation=outcome.explanation,
         )  # fmt: skip
         message.header.stamp = self.get_clock().now().to_msg()
-        plan = IssuedPlan(self._epoch, schedule, message, {m.name: m.instance for m in order.members}, time.monotonic())
+        instances = {m.name: m.instance for m in order.members}
+        plan = IssuedPlan(
+            self._epoch, schedule, message, instances, time.monotonic(), order.estimates, outcome.compute_s
+        )
         self._check_depth(plan)
         self.server.commands.post(lambda: self.server.expect(plan))
         self.report.planned(plan, order.reason)
         message.planning_ms = (time.monotonic() - began_s) * 1e3
         self.plans.publish(message)
         self.supervisor.issued(plan)
-        self.standby.submit(self.solver.prepare_for_losses, list(order.members))
+        self.standby.submit(self.solver.prepare_for_losses, list(order.members), order.estimates)
         self.get_logger().info(f"{self.report.text}. {outcome.explanation}")
 
     def _check_depth(self, plan: IssuedPlan) -> None:
@@ -146,11 +157,15 @@ class PartitionManager(Node):
             return
         heard = self.membership.heard(_member(message))
         name = message.name
+        if heard not in (Heard.NAMESAKE, Heard.TOO_MANY):
+            self.adaptation.heard(message)
         if heard is Heard.JOINED:
             self.get_logger().info(f"worker {name} on {message.host} is there")
             cluster = self.cluster
             is_remote = name in cluster.worker_names and cluster.worker(name).host != cluster.manager_host
             self.server.commands.post(lambda: self.server.channel.connect(name, is_remote))
+            if is_remote and self.values["track"]:
+                self.links.probe(name)
         elif heard is Heard.RESTARTED:
             self.get_logger().warning(f"worker {name} was restarted")
         elif heard is Heard.NAMESAKE:
@@ -163,10 +178,14 @@ class PartitionManager(Node):
         if self.model is None:
             return
         now_s = time.monotonic()
-        was_late = now_s - self._supervised_s > 2 * SUPERVISE_S  # statuses may wait to be read
+        late_s = now_s - self._supervised_s - SUPERVISE_S
         self._supervised_s = now_s
-        for name in self.membership.lose_silent(now_s, () if was_late else self.server.waited_for):
+        if late_s > SUPERVISE_S:  # statuses may wait to be read
+            self.membership.excuse(late_s)
+        for name in self.membership.lose_silent(now_s, () if late_s > SUPERVISE_S else self.server.waited_for):
             self.get_logger().warning(f"worker {name} is silent: it is gone")
+        self.adaptation.take_in(self.server.served)
+        self.supervisor.estimates = self.adaptation.estimates
         graph = self.model.graph
         reachable = self.server.channel.matched()
         action = self.supervisor.step(now_s, graph.digest, tuple(graph.input.shape[2:]), reachable)
@@ -182,6 +201,19 @@ class PartitionManager(Node):
             self.server.commands.post(self.server.go_alone)
         elif self.supervisor.waits_for and self.supervisor.proposed is None and self.supervisor.in_force is None:
             self._say_who_is_missing(now_s)
+        else:
+            self._look_for_better(now_s)
+
+    def _look_for_better(self, now_s: float) -> None:
+        plan, members = self.supervisor.in_force, self.membership.members
+        if plan is None or self.supervisor.proposed or not all(name in members for name in plan.instances):
+            return
+        if self.adaptation.should_compare(now_s, plan):
+            self.standby.submit(self._compare, plan, [members[name] for name in plan.instances], now_s)
+
+    def _compare(self, plan: IssuedPlan, members: list[Member], now_s: float) -> None:
+        if order := self.adaptation.compare(self.solver, plan, members, now_s):
+            self.supervisor.found_better(plan.epoch, order)
 
     def _say_who_is_missing(self, now_s: float) -> None:
         text = f"waits for {self.supervisor.waits_for}"

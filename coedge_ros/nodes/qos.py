@@ -29,22 +29,28 @@ def _profile(depth: int, *, reliable: bool = True, latched: bool = False, **more
 
 # Any camera driver matches best effort, and only the newest frame is worth an answer.
 CAMERA_INPUT = _profile(1, reliable=False)
-# For a source whose every frame counts (pictures, recordings, the demo): nothing is lost on the way in.
-CAMERA_INPUT_RELIABLE = _profile(10)
-# Reliable serves both kinds of reader; a short queue, because a picture is large.
-CAMERA_OUTPUT = _profile(10)
+# For a source whose every frame counts (pictures, recordings, the demo): nothing is lost on the way in, also when the
+# reader has no processor for a while: 3 s at 10 frames per second; where all cores compute, 1 s was too short.
+CAMERA_INPUT_RELIABLE = _profile(30)
+# Reliable serves both kinds of reader; not longer, because a picture is large.
+CAMERA_OUTPUT = _profile(30)
 # A name is small and useless when it is missing: also a reader that comes late gets the last hundred.
 FRAME_NAME = _profile(100, latched=True)
 # A worker that starts late needs the plan in force; two, because a worker holds at most two programs.
 PLAN = _profile(2, latched=True)
 # Requests to send chunks again are rare and small; one lost costs a whole time limit.
 FRAGMENT_REQUESTS = _profile(100)
+# A probe that is lost is not sent again: that would be another measurement.
+LINK_PROBES = _profile(64, reliable=False)
+LINK_REPORTS = _profile(64, reliable=False)
 # Silence is the first signal of failure: DDS reports a missed deadline and a lost writer by itself.
 STATUS = _profile(
     50,
     deadline=Duration(seconds=STATUS_DEADLINE_S),
     liveliness_lease_duration=Duration(seconds=STATUS_LEASE_S),
 )
+# Battery drivers publish either way; only the newest charge counts.
+BATTERY = _profile(1, reliable=False)
 # One sender, twice per second; whoever comes late gets the last one.
 MANAGER_STATUS = _profile(1, latched=True)
 # Every accepted frame has exactly one answer, so none may be lost between two reads of a slow reader.

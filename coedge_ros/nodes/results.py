@@ -7,16 +7,15 @@ from typing import Any
 
 import torch
 
+from coedge_ros.execution.comparison import Comparison
 from coedge_ros.execution.coordinator import Answer, Usage
 from coedge_ros.graph.loading import LoadedModel
 from coedge_ros.msg import ClassScore, InferenceResult
 from coedge_ros.nodes import messages
-from coedge_ros.nodes.answers import SelfCheck, best_classes
+from coedge_ros.nodes.answers import best_classes
 from coedge_ros.nodes.frames import Frame
 from coedge_ros.spec.cluster import ClusterSpec, Power
 from coedge_ros.spec.schedule import MANAGER_NAME
-
-TOLERANCE = 1e-4  # of the largest magnitude of the whole model's answer, as everywhere in this package
 
 
 class ResultMaker:
@@ -25,25 +24,28 @@ class ResultMaker:
     Parameters
     ----------
     loaded : LoadedModel
-        For labels and the self-check.
+        For its labels.
     cluster : ClusterSpec
         For the workers' powers.
     values : dict
         Parameters of the manager, followed as they change.
     session : int
         Of the manager.
-    log
-        Told when the self-check fails.
     """
 
-    def __init__(self, loaded: LoadedModel, cluster: ClusterSpec, values: dict[str, Any], session: int, log):
-        self.loaded, self.cluster, self.values, self.session, self.log = loaded, cluster, values, session, log
-        self._check = SelfCheck(loaded)
+    def __init__(self, loaded: LoadedModel, cluster: ClusterSpec, values: dict[str, Any], session: int):
+        self.loaded, self.cluster, self.values, self.session = loaded, cluster, values, session
 
     def __call__(
-        self, frame: Frame, outputs: dict[str, torch.Tensor], answer: Answer | None, now_s: float
+        self,
+        frame: Frame,
+        outputs: dict[str, torch.Tensor],
+        answer: Answer | None,
+        now_s: float,
+        fallback_reason: str = "",
+        checked: Comparison | None = None,
     ) -> InferenceResult:
-        """Result of a frame at `now_s`; `answer` is None when the manager has answered alone."""
+        """Result of a frame at `now_s`; `answer` is None when the manager has answered alone, for the reason given."""
         result = InferenceResult(
             header=frame.header, model=self.values["model"], session=self.session, frame=frame.number
         )
@@ -57,12 +59,12 @@ class ResultMaker:
         result.predicted_ms = result.max_abs_diff = result.scale = math.nan
         if answer is None:
             result.fallback, result.head, result.usage_complete = True, MANAGER_NAME, True
+            result.fallback_reason = fallback_reason
         else:
             self._add_provenance(result, frame, answer)
         result.latency_ms = (now_s - frame.received_s) * 1e3
-        every = self.values["self_check_every"]
-        if every and frame.number % every == 0:
-            self._add_check(result, frame, outputs)
+        if checked is not None:
+            result.max_abs_diff, result.scale = checked.max_abs_diff, checked.scale
         return result
 
     def _add_provenance(self, result: InferenceResult, frame: Frame, answer: Answer) -> None:
@@ -73,18 +75,6 @@ class ResultMaker:
         result.usage_complete = answer.usage_complete
         result.energy_j = float(sum(w.energy_j for w in result.workers))
         result.bytes_moved = answer.scatter_bytes + sum(u.bytes_out for u in answer.usage)
-
-    def _add_check(self, result: InferenceResult, frame: Frame, outputs: dict[str, torch.Tensor]) -> None:
-        try:
-            result.max_abs_diff, result.scale = self._check.compare(frame.pixels, outputs)
-        except Exception as error:  # the user's module may fail in any way; the answer goes out all the same
-            self.log.error(f"self-check of frame {frame.number} failed: {type(error).__name__}: {error}")
-            return
-        if not result.max_abs_diff <= TOLERANCE * result.scale:
-            self.log.error(
-                f"self-check: frame {frame.number} differs from the whole model by {result.max_abs_diff:.3g}, more "
-                f"than {TOLERANCE:g} x {result.scale:.3g}"
-            )
 
     def _energy_j(self, usage: Usage) -> float:
         """Modelled: what computing and sending draw, times how long the worker says they took."""

@@ -3,50 +3,60 @@
 A participant's segment and the port that it reads from each have a lock file beside them, `<name>_el`, which Fast DDS
 holds locked for as long as the owner lives. A port is also opened by those who write to it, and removed by the last one
 that closes it; where one of them was killed, it stays for good, without a lock file.
+
+A port that anybody has open is left alone, although its reader may be dead: Fast DDS renews it under a mutex of its
+own, and whoever removes port or mutex meanwhile can make two ports of it, a reader at one and its writers at the other.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 FOLDER = Path("/dev/shm")
 _NAME = re.compile(r"(?:fastrtps|fastdds)_(?:[0-9a-f]{16}|port[0-9]+)")
 _PORT = re.compile(r"(?:fastrtps|fastdds)_port[0-9]+")
-_YOUNG_S = 2.0  # a process that starts makes the port first and its lock file a moment later
+_YOUNG_S = 2.0  # a process that starts makes the file first, its lock file a moment later, and then locks it
 
 
 def stale_segments(folder: Path = FOLDER) -> list[Path]:
-    """Files whose owner is gone."""
+    """Files whose owner is gone.
+
+    Of ports only those that no process has open, and only where /proc tells who has what open. A writer in another
+    container that shares this folder is not seen there; it opens the port anew when a reader comes.
+    """
     if not folder.is_dir():
         return []
-    found: list[Path] = []
-    for lock in sorted(folder.glob("fast*_el")):
-        if _NAME.fullmatch(lock.name.removesuffix("_el")) and _is_free(lock):
-            found += _with_mutex(folder / lock.name.removesuffix("_el"), lock)
-    for port in _ports_without_reader(folder):
-        found += _with_mutex(port)
+    locks = [p for p in sorted(folder.glob("fast*_el")) if _NAME.fullmatch(_of_lock(p).name)]
+    found = [p for lock in locks if not _is_port(lock) and _is_free(lock) for p in _with_mutex(_of_lock(lock), lock)]
+    lonely = [p for p in sorted(folder.glob("fast*_port*")) if _PORT.fullmatch(p.name) and _is_old_and_ours(p)]
+    lonely = [p for p in lonely if not any(p.with_name(p.name + end).exists() for end in ("_el", "_sl"))]
+    ports = [(_of_lock(lock), lock) for lock in locks if _is_port(lock)] + [(port,) for port in lonely]
+    opened = _mapped(folder) if ports else None
+    if opened is None:
+        return found
+    for port, *lock in ports:
+        if port.name not in opened and all(map(_is_free, lock)):
+            found += _with_mutex(port, *lock)
     return found
+
+
+def _of_lock(lock: Path) -> Path:
+    return lock.with_name(lock.name.removesuffix("_el"))
+
+
+def _is_port(lock: Path) -> bool:
+    return bool(_PORT.fullmatch(_of_lock(lock).name))
 
 
 def _with_mutex(*files: Path) -> list[Path]:
     candidates = (*files, files[0].with_name(f"sem.{files[0].name}_mutex"))
     return [path for path in candidates if path.exists()]
-
-
-def _ports_without_reader(folder: Path) -> list[Path]:
-    """Ports without a lock file that no process has open.
-
-    Only our own, and only where /proc tells who has what open. A writer in another container that shares this folder is
-    not seen there; it opens the port anew when a reader comes.
-    """
-    ports = [p for p in sorted(folder.glob("fast*_port*")) if _PORT.fullmatch(p.name) and _is_old_and_ours(p)]
-    ports = [p for p in ports if not any(p.with_name(p.name + end).exists() for end in ("_el", "_sl"))]
-    opened = _mapped(folder) if ports else None
-    return [] if opened is None else [p for p in ports if p.name not in opened]
 
 
 def _is_old_and_ours(path: Path) -> bool:
@@ -57,13 +67,13 @@ def _is_old_and_ours(path: Path) -> bool:
     return status.st_uid == os.getuid() and time.time() - status.st_mtime > _YOUNG_S
 
 
-def _mapped(folder: Path) -> set[str] | None:
+def _mapped(folder: Path, process: str = "[0-9]*") -> set[str] | None:
     """Names of the folder's files that processes have mapped; None where that cannot be known."""
     if not Path("/proc/self/maps").exists():
         return None
     names: set[str] = set()
     start = f"{folder}/"
-    for maps in Path("/proc").glob("[0-9]*/maps"):
+    for maps in Path("/proc").glob(f"{process}/maps"):
         try:
             lines = maps.read_text(errors="replace").splitlines()
         except OSError:  # it has ended, or is another user's
@@ -72,8 +82,21 @@ def _mapped(folder: Path) -> set[str] | None:
     return names
 
 
+def bytes_in_use(pids: Iterable[int], folder: Path = FOLDER) -> int:
+    """Size of the files that processes have mapped and of those whose owner is gone."""
+    names = {name for pid in pids for name in _mapped(folder, str(pid)) or ()}
+    names |= {path.name for path in stale_segments(folder)}
+    size = 0
+    for name in names:
+        with contextlib.suppress(OSError):
+            size += (folder / name).stat().st_size
+    return size
+
+
 def _is_free(lock: Path) -> bool:
     try:
+        if time.time() - lock.stat().st_mtime < _YOUNG_S:
+            return False
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:

@@ -6,7 +6,8 @@ import contextlib
 import math
 import threading
 from collections import OrderedDict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -14,14 +15,17 @@ from coedge_ros.errors import UserError
 from coedge_ros.nodes.membership import Member
 from coedge_ros.planning.registry import best_single_latency_s, make_plan
 from coedge_ros.planning.request import PlanRequest
+from coedge_ros.planning.tracking import Estimates
 from coedge_ros.rows.split import split_by_shares
 from coedge_ros.spec.cluster import ClusterSpec, Power, WorkerSpec
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.graph import ModelGraph
-from coedge_ros.spec.outcome import Status
+from coedge_ros.spec.outcome import Prediction, Status
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
 
 _REMEMBERED = 64  # plans
+NOTHING = Estimates()  # all is as announced and as the cluster file says
 
 
 def _numbers(name: str, text: str) -> tuple[int, ...]:
@@ -33,13 +37,47 @@ def _numbers(name: str, text: str) -> tuple[int, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Solved:
-    """A plan and what the planner says of it; NaN where it does not know."""
+    """A plan and what the planner says of it; NaN where it does not know.
+
+    Attributes
+    ----------
+    compute_s : mapping of str to float
+        Time that each worker's kernels take for a frame with the speed that it announced, neither pretended nor
+        estimated: what its own count is compared with.
+    """
 
     plan: PartitionPlan
     deadline_s: float | None
     latency_s: float
     energy_j: float
     explanation: str
+    compute_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """A plan and the best one for the same estimates; `gain` is the part of the objective that the best one saves."""
+
+    latency_s: float
+    energy_j: float
+    best: Solved
+    gain: float
+
+    def __str__(self) -> str:
+        return (
+            f"predicted {self.latency_s * 1e3:.1f} ms and {self.energy_j:.3g} J with the plan in force, "
+            f"{self.best.latency_s * 1e3:.1f} ms and {self.best.energy_j:.3g} J with another"
+        )
+
+
+def _gain(request: PlanRequest, before: Prediction, after: Prediction) -> float:
+    """Part of the objective that is saved; 1 where only the second meets the deadline and the workers' limits."""
+    fails = [bool(p.violations) or request.misses_deadline(p.latency_s) for p in (before, after)]
+    if fails[0] != fails[1]:
+        return float(fails[0])
+    if fails[0]:
+        return 1 - after.latency_s / before.latency_s
+    return 1 - request.value(after) / request.value(before)
 
 
 class Solver:
@@ -64,7 +102,7 @@ class Solver:
         """Configured power of a worker; none for one that is not in the file."""
         return self.cluster.worker(worker).power if worker in self.cluster.worker_names else Power()
 
-    def solve(self, members: list[Member]) -> Solved:
+    def solve(self, members: list[Member], estimates: Estimates = NOTHING) -> Solved:
         """Plan for the workers that are there; at once when it has been solved before. Called by any thread.
 
         Raises
@@ -72,40 +110,57 @@ class Solver:
         UserError
             When there is nothing to plan. A deadline that cannot be met is no such case: the nearest plan is used.
         """
-        key = tuple(sorted((m.name, m.speed_macs_per_s) for m in members))
+        key = tuple(sorted((m.name, m.speed_macs_per_s) for m in members)), estimates.key()
+        solved = self._solved.get(key) or self._solve(members, estimates)  # not locked: nobody waits for another's plan
         with self._lock:
-            if key not in self._solved:
-                self._solved[key] = self._solve(members)
-                while len(self._solved) > _REMEMBERED:
-                    self._solved.popitem(last=False)
+            self._solved[key] = solved
             self._solved.move_to_end(key)
-            return self._solved[key]
+            while len(self._solved) > _REMEMBERED:
+                self._solved.popitem(last=False)
+        return solved
 
-    def prepare_for_losses(self, members: list[Member]) -> None:
+    def compare(self, plan: PartitionPlan, members: list[Member], estimates: Estimates) -> Comparison:
+        """A plan for just these workers against the best one for what is estimated now."""
+        best = self.solve(members, estimates)
+        request = self._request(members, estimates)
+        before, after = (request.evaluator.predict(p) for p in (plan, best.plan))
+        return Comparison(before.latency_s, before.energy_j, best, _gain(request, before, after))
+
+    def prepare_for_losses(self, members: list[Member], estimates: Estimates = NOTHING) -> None:
         """Solve for the loss of each worker, so that its loss costs no time for planning."""
         for lost in members if len(members) > 1 else ():
             with contextlib.suppress(UserError):  # it is told when it is needed
-                self.solve([m for m in members if m.name != lost.name])
+                self.solve([m for m in members if m.name != lost.name], estimates)
 
-    def _solve(self, members: list[Member]) -> Solved:
-        profile = self._profile(members)
+    def _request(self, members: list[Member], estimates: Estimates) -> PlanRequest:
+        profile = self._profile(members, estimates)
         deadline_s = self.values["deadline_s"] or None
         if factor := self.values["deadline_factor"]:
             deadline_s = factor * best_single_latency_s(self.graph, profile)
-        outcome = make_plan(
-            PlanRequest(
-                self.graph, profile, planner=self.values["planner"], objective=self.values["objective"],
-                deadline_s=deadline_s, manual_rows=self._rows(len(members)), cuts=self._cuts(),
-            )
+        return PlanRequest(
+            self.graph, profile, planner=self.values["planner"], objective=self.values["objective"],
+            deadline_s=deadline_s, manual_rows=self._rows(len(members)), cuts=self._cuts(),
+            codec=Codec.parse(self.values["codec"]),
         )  # fmt: skip
+
+    def _solve(self, members: list[Member], estimates: Estimates) -> Solved:
+        request = self._request(members, estimates)
+        outcome = make_plan(request)
         if outcome.status is Status.INVALID or outcome.plan is None:
             raise UserError(f"no plan: {outcome.explanation}")
         predicted = outcome.predicted
         text = outcome.explanation if outcome.is_feasible else f"{outcome.explanation} NOT MET: {outcome.binding}"
         return Solved(
-            outcome.plan, deadline_s, predicted.latency_s if predicted else math.nan,
-            predicted.energy_j if predicted else math.nan, text,
+            outcome.plan, request.deadline_s, predicted.latency_s if predicted else math.nan,
+            predicted.energy_j if predicted else math.nan, text, self._compute_s(outcome.plan, members),
         )  # fmt: skip
+
+    def _compute_s(self, plan: PartitionPlan, members: list[Member]) -> dict[str, float]:
+        profile = self._profile(members, NOTHING)
+        plain = (replace(w, speed_factor=1.0, stage_s=0.0, message_s=0.0) for w in profile.cluster.workers)
+        profile = profile.with_cluster(replace(profile.cluster, workers=tuple(plain)))
+        stages = PlanRequest(self.graph, profile).evaluator.predict(plan).stage_compute_s
+        return dict(zip(plan.workers, map(sum, zip(*stages, strict=True)), strict=True))
 
     def _rows(self, workers: int) -> tuple[int, ...]:
         """Parameter `rows`; equal rows when it is empty, or when workers are missing that it was written for."""
@@ -121,11 +176,12 @@ class Solver:
         text = self.values["cuts"]
         return None if text == "layers" else () if text == "none" else _numbers("cuts", text)
 
-    def _profile(self, members: list[Member]) -> Profile:
+    def _profile(self, members: list[Member], estimates: Estimates) -> Profile:
         cluster = self.cluster
         for member in members:
             if member.name not in cluster.worker_names:
                 cluster = cluster.with_worker(WorkerSpec(member.name, host=cluster.manager_host))
         # workers announce speeds that they measured at the same time, when all had just been started
         measured = {m.name: m.speed_macs_per_s for m in members}
-        return Profile(cluster.only(measured), measured, measured_together=True, model=self.values["model"])
+        cluster = estimates.of(cluster.only(measured))
+        return Profile(cluster, measured, measured_together=True, model=self.values["model"])

@@ -1,8 +1,8 @@
 """When the manager makes a plan, switches to it, or answers alone: decisions only, without ROS and without threads.
 
 first plan: all expected workers can be used, or the time limit is over
-new plan:   a worker of the plan is gone or was restarted, has forgotten it, or does not acknowledge it; or another
-            one has come
+new plan:   a worker of the plan is gone or was restarted, has forgotten it, or does not acknowledge it; another one
+            has come; or speeds and links have changed and another plan is better now (`replanning.py` finds out)
 switch:     all workers of a plan have acknowledged it
 alone:      no worker of the plan is left, nor any other
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from coedge_ros.nodes.membership import Member, Membership
+from coedge_ros.planning.tracking import Estimates
 from coedge_ros.spec.schedule import Schedule
 
 PREPARE_LIMIT_S = 15.0  # building programs takes tenths of a second; a worker may still be loading its model
@@ -35,6 +36,10 @@ class IssuedPlan:
         The workers that it was made for, also those that got nothing to do: name to instance.
     issued_s : float
         When, monotonic seconds.
+    estimates : Estimates
+        Of speeds and links that it was made with.
+    compute_s : mapping of str to float
+        See `Solved.compute_s`.
     """
 
     epoch: int
@@ -42,6 +47,8 @@ class IssuedPlan:
     message: Any
     instances: Mapping[str, int]
     issued_s: float
+    estimates: Estimates = field(default_factory=Estimates)
+    compute_s: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def workers(self) -> tuple[str, ...]:
@@ -55,10 +62,11 @@ class IssuedPlan:
 
 @dataclass(frozen=True, slots=True)
 class MakePlan:
-    """Solve for these workers."""
+    """Solve for these workers with these estimates of speeds and links."""
 
     members: tuple[Member, ...]
     reason: str
+    estimates: Estimates = field(default_factory=Estimates)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +107,8 @@ class Supervisor:
     is_alone: bool = False
     missing: list[str] = field(default_factory=list)
     waits_for: str = ""  # who is missing and why, until the first plan
+    estimates: Estimates = field(default_factory=Estimates)  # of speeds and links, as they are now
+    _better: tuple[int, MakePlan] | None = None  # an order in place of the plan with that epoch
     _is_planning: bool = False
     _retry_s: float = 0.0
     _unusable_since_s: float | None = None
@@ -112,6 +122,10 @@ class Supervisor:
         """The plan that was asked for could not be made; it is asked for again after a while."""
         self._retry_s = now_s + RETRY_S
         self._is_planning = False
+
+    def found_better(self, epoch: int, order: MakePlan) -> None:
+        """Another plan is better now than that of an epoch; the order is given when nothing else has to be done."""
+        self._better = epoch, order
 
     def step(self, now_s: float, digest: str, size: tuple[int, int], reachable: Collection[str]) -> Action | None:
         """What to do now.
@@ -143,11 +157,20 @@ class Supervisor:
             return self._plan(usable, f"{', '.join(forgetful)} lost the plan")
         if new := [m.name for m in usable if latest.instances.get(m.name) != m.instance]:
             return self._plan(usable, f"with {', '.join(new)}")
-        return None
+        return self._improve()
 
-    def _plan(self, usable: list[Member], reason: str) -> MakePlan:
+    def _plan(self, usable: list[Member], reason: str, estimates: Estimates | None = None) -> MakePlan:
         self._is_planning, self.is_alone, self._unusable_since_s = True, False, None
-        return MakePlan(tuple(usable), reason)
+        return MakePlan(tuple(usable), reason, estimates or self.estimates)
+
+    def _improve(self) -> MakePlan | None:
+        if self._better is None or self.proposed is not None:
+            return None
+        (epoch, order), self._better = self._better, None
+        if epoch != self.in_force.epoch:
+            return None
+        self._is_planning = True
+        return order
 
     def _begin(self, usable: list[Member], now_s: float) -> Action | None:
         if self.is_alone:  # whoever comes back is used at once
@@ -167,7 +190,8 @@ class Supervisor:
 
     def _without(self, gone: list[str], latest: IssuedPlan, usable: list[Member], now_s: float) -> Action | None:
         if usable:
-            return self._plan(usable, f"without {', '.join(gone)}")
+            # with the estimates of that plan, because for its losses plans were solved beforehand
+            return self._plan(usable, f"without {', '.join(gone)}", latest.estimates)
         if len(gone) < len(latest.workers):  # some live, and will be connected in a moment
             self._unusable_since_s = self._unusable_since_s or now_s
             if now_s - self._unusable_since_s < UNUSABLE_LIMIT_S:

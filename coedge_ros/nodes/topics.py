@@ -16,6 +16,8 @@ MANAGER_STATUS = "manager_status"  # ManagerStatus: what the cluster does, frame
 RESULT = "result"  # InferenceResult: the answers
 FRAGMENTS = "fragments"  # Fragment: one topic per receiver below this one
 FRAGMENT_REQUESTS = "fragment_requests"  # FragmentRequest: "send me these chunks again"
+LINK_PROBES = "link_probes"  # LinkProbe: one topic per receiver below this one
+LINK_REPORTS = "link_reports"  # LinkReport: what links between hosts carry
 LOAD_MARKERS = "load_markers"  # visualization_msgs/MarkerArray for rviz
 ANNOTATED_IMAGE = "annotated_image"  # sensor_msgs/Image: the frame, its bands and the answer
 DIAGNOSTICS = "/diagnostics"  # absolute: the one topic that all ROS diagnostic tools listen to
@@ -37,6 +39,11 @@ def fragments_topic(receiver: str) -> str:
             f"use up to {_LONGEST} letters, digits and _, beginning with a letter"
         )
     return f"{FRAGMENTS}/{receiver}"
+
+
+def link_probes_topic(receiver: str) -> str:
+    """Topic of the link probes for one receiver, as `fragments_topic`."""
+    return fragments_topic(receiver).replace(FRAGMENTS, LINK_PROBES, 1)
 
 
 def check_worker_name(name: str) -> None:

@@ -11,6 +11,8 @@ import contextlib
 import random
 import socket
 import threading
+from collections import deque
+from pathlib import Path
 
 import torch
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
@@ -19,6 +21,7 @@ from rclpy.node import Node
 from coedge_ros.errors import UserError
 from coedge_ros.execution.allocator import keep_freed_memory
 from coedge_ros.execution.band_worker import BandWorker
+from coedge_ros.execution.device import device_of
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.execution.program import WorkerProgram
 from coedge_ros.execution.warm_up import warm_up
@@ -29,7 +32,9 @@ from coedge_ros.nodes import messages, qos, topics
 from coedge_ros.nodes.commands import Commands
 from coedge_ros.nodes.data_parameters import make_channel
 from coedge_ros.nodes.dds_channel import make_data_node
-from coedge_ros.nodes.loader import Loader
+from coedge_ros.nodes.flight_record import FlightRecord
+from coedge_ros.nodes.link_monitor import LinkMonitor
+from coedge_ros.nodes.loader import MOST, Loader
 from coedge_ros.nodes.model_parameters import load_and_partition
 from coedge_ros.nodes.parameters import declare_parameters
 from coedge_ros.nodes.run import run_with_data_loop
@@ -37,8 +42,10 @@ from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.nodes.worker_parameters import PARAMETERS
 from coedge_ros.nodes.worker_status import WorkerReport
-from coedge_ros.profiling.speed import measure_speed
-from coedge_ros.spec.schedule import MANAGER_NAME, derive_schedule
+from coedge_ros.profiling.own_speed import OwnSpeed
+from coedge_ros.profiling.speed import kept_speed
+from coedge_ros.spec.derivation import derive_schedule
+from coedge_ros.spec.schedule import MANAGER_NAME
 
 MAX_FRAMES = 48  # under way at once: what a manager may have in flight (16), and as many of earlier attempts twice
 
@@ -52,11 +59,10 @@ class Worker(Node):
         When a parameter does not fit.
     """
 
-    def __init__(self):
-        super().__init__("worker")
+    def __init__(self, **node_options):
+        super().__init__("worker", **node_options)
         self.values = declare_parameters(self, PARAMETERS)
-        if self.values["device"] != "cpu":
-            raise UserError(f"parameter device is {self.values['device']!r}: this version computes on cpu only")
+        device_of(self.values["device"])  # says at once when there is none
         self.worker_name = self.values["worker_name"] or self.get_name()
         topics.check_worker_name(self.worker_name)
         self._trouble = Sayer(self.get_logger())
@@ -65,10 +71,22 @@ class Worker(Node):
         self.channel = make_channel(self.data_node, self.worker_name, self.values, self.resolve_topic_name)
         self.host_name = self.values["host_name"] or socket.gethostname()
         self.channel.connect(MANAGER_NAME, self.values["manager_host"] not in ("", self.host_name))
-        self.bands = BandWorker(self.worker_name, self.channel, max_frames=MAX_FRAMES, on_error=self._trouble.error)
+        folder = self.values["flight_record"]
+        self.flight = FlightRecord(Path(folder) / self.worker_name) if folder else None
+        self.bands = BandWorker(
+            self.worker_name,
+            self.channel,
+            max_frames=MAX_FRAMES,
+            on_error=self._trouble.error,
+            on_event=self.flight.stage if self.flight else None,
+        )
         self.commands = Commands(self.channel.inlet.wake, self.get_logger())
         self.model: PartitionedModel | None = None
         self.speed_macs_per_s = 0.0
+        self.own_speed = OwnSpeed()
+        self.links = LinkMonitor(self, self.worker_name)
+        if self.values["manager_host"] not in ("", self.host_name):
+            self.links.probe(MANAGER_NAME)
         self.report = WorkerReport(self)
         self.create_subscription(
             PlanMessage, topics.PARTITION_PLAN, self.on_plan, qos.PLAN,
@@ -79,6 +97,7 @@ class Worker(Node):
             WorkerStatus, topics.WORKER_STATUS, self.on_peer, qos.STATUS,
             callback_group=MutuallyExclusiveCallbackGroup(),
         )  # fmt: skip
+        self._plans: deque[PlanMessage] = deque(maxlen=MOST)  # to be prepared; a flood pushes the oldest out
         self.loader = Loader(self._fail)
         self.loader.submit(self._load)
 
@@ -95,20 +114,31 @@ class Worker(Node):
         self.report.say(WorkerStatus.STATE_LOADING, text)
         self.get_logger().info(text)
         loaded, model = load_and_partition(self.values)
+        spec, digest = loaded.spec, loaded.digest
+        del loaded  # its weights are no longer needed: the partitioned model has its own
+        keep_freed_memory()
         self.report.say(WorkerStatus.STATE_LOADING, "measures its speed")
-        self.speed_macs_per_s = measure_speed(model)
+        self.speed_macs_per_s, is_kept = kept_speed(
+            model, self.values["threads"], self.values["profile_budget_s"], self.values["profile_cache"],
+            lambda done, of: self.report.say(WorkerStatus.STATE_LOADING, f"measures its speed ({done} of {of})"),
+        )  # fmt: skip
+        self.own_speed.start()
         self.model = model
         height, width = model.graph.input.shape[2:]
         text = (
-            f"ready: {loaded.spec} at {height}x{width}, digest {loaded.digest[:12]}, "
-            f"{self.speed_macs_per_s / 1e9:.2f} GMAC/s"
+            f"ready: {spec} at {height}x{width}, digest {digest[:12]}, "
+            f"{self.speed_macs_per_s / 1e9:.2f} GMAC/s{' as measured before' if is_kept else ''}"
         )
         self.report.say(WorkerStatus.STATE_READY, text)
         self.get_logger().info(text)
 
+    def _prepare_waiting(self) -> None:
+        while self._plans:
+            self._prepare(self._plans.popleft())
+
     def _prepare(self, message: PlanMessage) -> None:
-        if self.model is None:
-            return  # it has said why when loading failed
+        if self.model is None or (message.session, message.epoch) in self.bands.programs:
+            return  # it has said why when loading failed; a plan that it can run stays as it is
         if message.model_digest != self.model.graph.digest:
             self._trouble.error(
                 f"plan {message.epoch} is for {message.model} with digest {message.model_digest[:12]}, this worker "
@@ -141,8 +171,12 @@ class Worker(Node):
             self.loader.submit(self.commands.post, lambda: self._release(message.session))  # after plans before it
         elif message.action != PlanMessage.PREPARE or self.worker_name not in message.workers:
             pass  # for others
-        elif not self.loader.submit(self._prepare, message):
-            self._trouble.error(f"plan {message.epoch} is dropped: plans come faster than they can be prepared")
+        else:
+            if len(self._plans) == MOST:
+                dropped = self._plans[0].epoch
+                self._trouble.error(f"plan {dropped} is dropped: plans come faster than they can be prepared")
+            self._plans.append(message)
+            self.loader.submit(self._prepare_waiting)  # refused when that waits already
 
     def on_peer(self, message: WorkerStatus) -> None:
         """Make the publisher to a peer as soon as it is heard of, long before the first plan that needs it."""
@@ -151,6 +185,8 @@ class Worker(Node):
                 topics.check_worker_name(message.name)
                 is_remote = message.host != self.host_name
                 self.commands.post(lambda: self.channel.connect(message.name, is_remote))
+                if is_remote:
+                    self.links.probe(message.name)
 
     # -- main thread --------------------------------------------------------------------------------------------------
 
@@ -172,6 +208,9 @@ class Worker(Node):
         while not stop.is_set():
             self.commands.run()
             quiet_s = self.bands.clock() - self.bands.totals.last_finished_s
+            if self.flight and not self.bands.runs:
+                self.flight.idle()
+            self.own_speed.look(0.0 if self.bands.runs else quiet_s)
             try:
                 self.bands.poll(wait_for(bool(self.bands.runs), quiet_s))
             except Exception as error:  # whatever came in, the next frame is computed
@@ -184,5 +223,4 @@ class Worker(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run a worker and return its exit code: 0 when stopped, 2 for the user's mistake."""
-    keep_freed_memory()
     return run_with_data_loop(Worker, args)

@@ -10,6 +10,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.msg import WorkerStatus
 from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.host_report import HostReport
 
 if TYPE_CHECKING:
     from coedge_ros.nodes.worker import Worker
@@ -24,7 +25,7 @@ class WorkerReport:
         self._worker = worker
         self.state, self.text = WorkerStatus.STATE_LOADING, "starts"
         self._period = (time.monotonic(), 0.0)
-        self._energy_j = 0.0
+        self._host = HostReport(worker, worker.values)
         self._publisher = worker.create_publisher(
             WorkerStatus,
             topics.WORKER_STATUS,
@@ -56,6 +57,7 @@ class WorkerReport:
             model=values["model"],
             threads=values["threads"],
             speed_macs_per_s=worker.speed_macs_per_s,
+            idle_factor=worker.own_speed.factor,
             matched_peers=worker.channel.matched(),
             frames=totals.frames,
             frames_abandoned=totals.abandoned,
@@ -86,15 +88,13 @@ class WorkerReport:
             message.rows = len(newest.schedule.owned_rows(newest.worker, 0))
 
     def _add_load(self, message: WorkerStatus) -> None:
-        totals, values = self._worker.bands.totals, self._worker.values
+        totals = self._worker.bands.totals
         now_s = time.monotonic()
         began_s, busy_before_s = self._period
         seconds, busy_s = max(now_s - began_s, 1e-6), totals.busy_s - busy_before_s
         self._period = (now_s, totals.busy_s)
         message.load = min(1.0, busy_s / seconds)
-        message.power_w = values["idle_w"] + message.load * (values["compute_w"] - values["idle_w"])
-        self._energy_j += message.power_w * seconds
-        message.energy_j = self._energy_j
+        self._host.add_to(message)
         if last := totals.last:
             message.compute_ms, message.wait_ms = last.compute_s * 1e3, last.wait_s * 1e3
             message.transmit_ms = last.transmit_s * 1e3

@@ -9,10 +9,11 @@ from coedge_ros.planning.comparison import with_bandwidth
 from coedge_ros.planning.registry import make_plan
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.planning.simulation import BandwidthTrace, simulate
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import Schedule, derive_schedule
+from coedge_ros.spec.schedule import Schedule
 
 TRACE = ((0.0, 100.0), (8.0, 20.0), (16.0, 4.0), (24.0, 40.0), (32.0, 200.0))  # seconds, Mbit/s
 END_S = 40.0

@@ -20,6 +20,7 @@ from coedge_ros.planning.stages import Stages
 from coedge_ros.planning.workload import Messages, Workload
 from coedge_ros.spec.graph import Kind, Placement
 from coedge_ros.spec.schedule import REPORT_HEADER
+from coedge_ros.spec.tensors import TensorSpec
 
 NEVER = 1 << 30
 
@@ -254,20 +255,27 @@ class _Run:
                     if made < 0:
                         self._scatter(np.maximum(stop - start, 0), tensor.row_bytes, stage)
                     elif (stop > start).any():
-                        self._exchange(name, start, stop, tensor.row_bytes, made, stage)
+                        self._exchange(tensor, start, stop, made, stage)
 
     def _scatter(self, rows: np.ndarray, row_bytes: int, stage: int) -> None:
         size, count = self.messages[-1, stage]
         size[:, self.n, : self.n] += rows * row_bytes
         count[:, self.n, : self.n] += rows > 0
 
-    def _exchange(self, name: str, start: np.ndarray, stop: np.ndarray, row_bytes: int, made: int, stage: int) -> None:
-        lo, hi = self.owned(name)
+    def _exchange(self, tensor: TensorSpec, start: np.ndarray, stop: np.ndarray, made: int, stage: int) -> None:
+        lo, hi = self.owned(tensor.name)
         shared = np.minimum(stop[:, None, :], hi[:, :, None]) - np.maximum(start[:, None, :], lo[:, :, None])
         shared = np.maximum(shared, 0)
         size, count = self.messages[made, stage]
-        size[:, : self.n, : self.n] += shared * row_bytes
         count[:, : self.n, : self.n] += shared > 0
+        coding = self.devices.coding
+        if coding is None or tensor.dtype != "float32":
+            size[:, : self.n, : self.n] += shared * tensor.row_bytes
+            return
+        size[:, : self.n, : self.n] += coding.sizes(tensor, shared)
+        encode_s, decode_s = coding.seconds(tensor, shared)
+        self.seconds[:, made] += encode_s
+        self.seconds[:, stage] += decode_s
 
     def _wake(self) -> None:
         """A worker that begins with nobody's rows gets a row of the frame: its first fragment begins the frame."""

@@ -14,9 +14,9 @@ import numpy as np
 from coedge_ros.planning.devices import UNREACHABLE_S_PER_BYTE, Devices
 from coedge_ros.planning.timeline import Timeline, timeline
 from coedge_ros.planning.workload import Workload, workload_of
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.outcome import Prediction, WorkerPrediction
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import derive_schedule
 
 TOLERANCE = 1e-9  # relative: a deadline met to rounding errors is met
 

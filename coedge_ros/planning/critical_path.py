@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from coedge_ros.planning.simulation import simulate
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import MANAGER, Schedule, TransferKind, derive_schedule
+from coedge_ros.spec.schedule import MANAGER, Schedule, TransferKind
 
 _MEANING = {
     TransferKind.SCATTER: "rows of the frame", TransferKind.HALO: "rows", TransferKind.REDUCE: "partial results",

@@ -8,7 +8,9 @@ from functools import cached_property
 import numpy as np
 
 from coedge_ros.errors import UserError
+from coedge_ros.planning.coding import Coding
 from coedge_ros.planning.times import OperatorTimes
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.profile import Profile
 
@@ -30,6 +32,9 @@ class Devices:
         Whether that link leaves the host: only then does sending cost transmit energy.
     same_host : ndarray, shape (N, N)
         1 where two workers share a host.
+    coding : Coding or None
+        Codecs of the links between workers, where any but raw is allowed: `codec` is the coarsest, `codec_everywhere`
+        puts it on every link.
 
     Raises
     ------
@@ -37,7 +42,7 @@ class Devices:
         For an empty cluster or a worker of unknown speed.
     """
 
-    def __init__(self, graph: ModelGraph, profile: Profile):
+    def __init__(self, graph: ModelGraph, profile: Profile, codec: Codec = Codec.RAW, codec_everywhere: bool = False):
         cluster = profile.cluster
         if not cluster.workers:
             raise UserError(f"{cluster.source}: there is no worker; name or start at least one")
@@ -69,6 +74,8 @@ class Devices:
         self.threads = np.array([float(worker.threads) for worker in workers])
         self.cores = np.array([float(cluster.host(name).cores or np.inf) for name in hosts[:-1]])
         self.times = OperatorTimes(graph, profile, self.speed)
+        between = self.s_per_byte[: self.count, : self.count]
+        self.coding = Coding(codec, self.speed, between, codec_everywhere) if codec else None
 
     def only(self, workers: np.ndarray) -> Devices:
         """These workers (ascending indices) in the same cluster; what was measured stays as it was measured."""
@@ -85,6 +92,7 @@ class Devices:
         for name in _PER_WORKER:
             setattr(part, name, getattr(self, name)[workers])
         part.times = self.times.only(workers)
+        part.coding = self.coding and self.coding.only(workers)
         return part
 
     @cached_property

@@ -13,9 +13,9 @@ from coedge_ros.planning.cost import Cost, cost_of, prediction_of
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.model_tables import tables_of
 from coedge_ros.planning.workload import together, workload_of
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.outcome import Prediction
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import derive_schedule
 
 TOGETHER = 192  # plans with different cuts whose times are followed together
 MANY = 12  # workers from which those without rows are left out of an evaluation
@@ -151,20 +151,22 @@ class Evaluator:
         return prediction_of(self._cost(plan), self.devices)
 
     def _cost(self, plan: PartitionPlan) -> Cost:
-        if plan.workers == self.devices.names:
+        if plan.workers == self.devices.names and not plan.codecs:
             boundaries = [np.array([row]) for row in plan.boundaries]
             heads = np.array([plan.workers.index(plan.head)])
             stages = self.tables.stages(plan.cuts)
             batch = batch_of(self.devices, self.tables.intervals, stages, boundaries, heads, with_memory=True)
             if batch.exact[0]:
                 return cost_of(batch.load, self.devices)
+            plan = self.devices.coding.of(plan) if self.devices.coding else plan
         return cost_of(workload_of(derive_schedule(self.graph, plan), self.devices), self.devices)
 
     def _from_schedule(self, plan: PartitionPlan) -> Cost:
         boundaries, heads = [np.array([row]) for row in plan.boundaries], np.array([plan.workers.index(plan.head)])
         devices, rows, _, index = self._without_idle(boundaries, heads)
         names = tuple(plan.workers[i] for i in index)
-        small = replace(plan, workers=names, boundaries=tuple(tuple(int(b) for b in row[0]) for row in rows))
+        small = replace(plan, workers=names, boundaries=tuple(tuple(int(b) for b in row[0]) for row in rows), codecs=())
+        small = devices.coding.of(small) if devices.coding else small
         return cost_of(workload_of(derive_schedule(self.graph, small), devices), devices)
 
     def plan(self, cuts: tuple[int, ...], boundaries: Sequence[Sequence[int]], head: int) -> PartitionPlan:

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.plan import plan_from_shares
-from coedge_ros.spec.schedule import Schedule, TransferKind, derive_schedule
+from coedge_ros.spec.schedule import Schedule, TransferKind
 
 
 @dataclass(frozen=True, slots=True)

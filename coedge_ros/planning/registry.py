@@ -13,6 +13,7 @@ import difflib
 from collections.abc import Callable
 
 from coedge_ros.errors import UserError
+from coedge_ros.planning.codec_choice import plan_with_codecs
 from coedge_ros.planning.coedge import plan_coedge
 from coedge_ros.planning.deepthings import plan_deepthings
 from coedge_ros.planning.exact import plan_exact
@@ -46,7 +47,8 @@ def make_plan(request: PlanRequest) -> PlanOutcome:
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise UserError(f"planner {request.planner!r} is none of {', '.join(PLANNERS)}{hint}")
         request.check()
-        return PLANNERS[request.planner](request)
+        planner = PLANNERS[request.planner]
+        return plan_with_codecs(request, planner) if request.codec else planner(request)
     except UserError as error:
         return PlanOutcome(
             request.planner, request.objective, request.deadline_s, Status.INVALID, None, None, str(error)

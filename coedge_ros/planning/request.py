@@ -13,6 +13,7 @@ from coedge_ros.planning.cost import TOLERANCE
 from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.evaluator import Evaluator, Figures
 from coedge_ros.planning.model_tables import ModelTables, tables_of
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.outcome import PlanOutcome, Prediction, Status
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
@@ -42,6 +43,8 @@ class PlanRequest:
         For `manual`: where stages end; None for one layer a stage.
     head : str
         For `manual`: worker of the head; "" for the one with most rows.
+    codec : Codec
+        Coarsest codec that rows between workers may travel in; used on links where it pays, for `manual` on all.
     """
 
     graph: ModelGraph
@@ -53,11 +56,12 @@ class PlanRequest:
     manual_rows: tuple[int, ...] = ()
     cuts: tuple[int, ...] | None = None
     head: str = ""
+    codec: Codec = Codec.RAW
 
     @cached_property
     def devices(self) -> Devices:
         """The profile as arrays."""
-        return Devices(self.graph, self.profile)
+        return Devices(self.graph, self.profile, self.codec, codec_everywhere=self.planner == "manual")
 
     @cached_property
     def evaluator(self) -> Evaluator:

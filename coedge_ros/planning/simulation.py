@@ -17,6 +17,7 @@ from itertools import count
 
 import numpy as np
 
+from coedge_ros.planning.coding import coding_macs
 from coedge_ros.planning.resources import CONSTANT, BandwidthTrace, Port, Processors
 from coedge_ros.planning.times import OperatorTimes
 from coedge_ros.spec.profile import Profile
@@ -291,6 +292,8 @@ def _compute_seconds(schedule: Schedule, profile: Profile) -> list[list[float]]:
                     else:
                         total += op.macs_of(rows) / speeds[w]
             report = w in reporting and stage == len(schedule.work[w]) - 1
+            coded = [(schedule.transfers[i], end) for end, some in enumerate((work.sends, work.receives)) for i in some]
+            total += sum(coding_macs(t)[end] / speeds[w] for t, end in coded if t.codec)
             messages = len(work.receives) + len(work.sends) + report
             per_stage.append(total + spec.message_s * messages)
         found.append(per_stage)

@@ -3,7 +3,7 @@
 A stage is a run of operators (start, end]; it computes with one pattern of shares after the stage before computed with
 another. Approximations, which only steer the search (its results are evaluated exactly): a stage waits for all that it
 needs before it computes; tensors from earlier stages lie where the pattern before puts them; links into a worker are
-averaged over their senders.
+averaged over their senders; partial results are coded as rows are, and coding takes no time.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ class StageCosts:
         senders = self.patterns[:, :, None] * (1 - np.eye(n))
         weight = senders / np.maximum(senders.sum(axis=1, keepdims=True), 1e-12)
         self._in_alpha = (weight * self.devices.alpha_s[:n, :n]).sum(axis=1)
-        self._in_rate = (weight * self.devices.s_per_byte[:n, :n]).sum(axis=1)
-        crossing = weight * self.devices.s_per_byte[:n, :n] * self.devices.crosses[:n, :n]
+        self._rate = self.devices.s_per_byte[:n, :n] * (self.devices.coding.ratio if self.devices.coding else 1.0)
+        self._in_rate = (weight * self._rate).sum(axis=1)
+        crossing = weight * self._rate * self.devices.crosses[:n, :n]
         # joules per byte: the receiver's and the senders' transmit power
         self._in_joules = crossing.sum(axis=1) * self.devices.transmit_w
         self._in_joules = self._in_joules + (crossing * self.devices.transmit_w[None, :, None]).sum(axis=1)
@@ -206,14 +207,14 @@ class StageCosts:
                     to_head += op.partial.total_bytes * works
         rate, alpha, crosses = devices.s_per_byte, devices.alpha_s, devices.crosses
         others = 1 - np.eye(n)
-        seconds = to_head @ (rate[:n, :n] * others) + ((to_head[:, :, None] > 0) * alpha[:n, :n] * others).max(axis=1)
+        seconds = to_head @ (self._rate * others) + ((to_head[:, :, None] > 0) * alpha[:n, :n] * others).max(axis=1)
         seconds = seconds + head_macs / devices.speed
         if whole_result:
             seconds = seconds + alpha[:n, m] + whole_result * rate[:n, m]
         if result.any():
             seconds = seconds + (result @ rate[:n, m] + alpha[:n, m].max())[:, None]
         power = devices.transmit_w[:, None] + devices.transmit_w[None, :]
-        joules = to_head @ (rate[:n, :n] * crosses[:n, :n] * others * power)
+        joules = to_head @ (self._rate * crosses[:n, :n] * others * power)
         joules = joules + head_macs / devices.speed * devices.compute_w
         to_manager = rate[:n, m] * crosses[:n, m] * (devices.transmit_w + devices.manager_transmit_w)
         return StageCost(seconds, joules + whole_result * to_manager + (result @ to_manager)[:, None])

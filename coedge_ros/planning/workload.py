@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from coedge_ros.planning.coding import coding_macs
 from coedge_ros.planning.devices import Devices
 from coedge_ros.spec.graph import ModelGraph
 from coedge_ros.spec.schedule import MANAGER, Schedule
@@ -124,6 +125,10 @@ def workload_of(schedule: Schedule, devices: Devices) -> Workload:
         size, count = groups[t.sent_after, t.needed_in]
         size[0, source, target] += t.wire_bytes
         count[0, source, target] += 1
+        if t.codec:
+            encode, decode = coding_macs(t)
+            seconds[0, t.sent_after, source] += encode / devices.speed[source]
+            seconds[0, t.needed_in, target] += decode / devices.speed[target]
     bounds = plan.owned(0, graph.input.height)
     rows = np.zeros((1, workers), dtype=np.int64)
     rows[0, place] = np.diff(bounds)

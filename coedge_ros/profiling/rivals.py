@@ -18,8 +18,8 @@ from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
 from coedge_ros.graph.loading import load_model
 from coedge_ros.graph.lower import partition_model
 from coedge_ros.graph.trace import PixelInput
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import derive_schedule
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,8 +20,8 @@ from coedge_ros.execution.program import StageProgram, Values, WorkerProgram
 from coedge_ros.graph.lower import PartitionedModel, partition_model
 from coedge_ros.spec.cluster import StageTimes
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
-from coedge_ros.spec.schedule import derive_schedule
 
 FRACTIONS = (0.125, 0.25, 0.5, 0.75, 1.0)  # of the rows
 _NAMES = ("measured", "others")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import threading
 from collections.abc import Callable
+from statistics import median
 from typing import Any
 
 import torch
@@ -20,7 +21,7 @@ from coedge_ros.spec.cluster import MeasuredTimes
 LIMIT_S = 300.0  # until all have loaded the model, and for each step
 
 
-def _measure(connection: Any, start: Any, choice: ModelChoice, budget_s: float) -> None:
+def _measure(connection: Any, start: Any, choice: ModelChoice, budget_s: float, fractions: tuple[float, ...]) -> None:
     """Child process: measures fraction by fraction, each together with the others, and sends what it found."""
     torch.set_num_threads(choice.threads)
     keep_freed_memory()
@@ -31,7 +32,7 @@ def _measure(connection: Any, start: Any, choice: ModelChoice, budget_s: float) 
         )
         cuts = default_cuts(model)
         found = {}
-        for fraction in FRACTIONS:
+        for fraction in fractions:
             start.wait(LIMIT_S)
             found[fraction] = measure_fraction(model, cuts, fraction, budget_s)
             connection.send(("step", fraction))
@@ -43,16 +44,21 @@ def _measure(connection: Any, start: Any, choice: ModelChoice, budget_s: float) 
 
 
 def measure_together(
-    choices: list[ModelChoice], budget_s: float = 1.0, on_step: Callable[[], None] = lambda: None
+    choices: list[ModelChoice],
+    budget_s: float = 1.0,
+    on_step: Callable[[], None] = lambda: None,
+    fractions: tuple[float, ...] = FRACTIONS,
 ) -> list[MeasuredTimes]:
     """Stage times of one worker process per entry of `choices`, all running at the same time.
 
     Parameters
     ----------
     budget_s : float
-        Per process and row count; there are `len(FRACTIONS)` of them.
+        Per process and row count.
     on_step : callable
         Told when one process has done one row count.
+    fractions : tuple of float
+        Row counts, as parts of the whole.
 
     Raises
     ------
@@ -64,7 +70,7 @@ def measure_together(
     children = []
     for choice in choices:
         here, there = context.Pipe()
-        process = context.Process(target=_measure, args=(there, start, choice, budget_s), daemon=True)
+        process = context.Process(target=_measure, args=(there, start, choice, budget_s, fractions), daemon=True)
         process.start()
         there.close()
         children.append((process, here))
@@ -76,6 +82,17 @@ def measure_together(
             process.join(5.0)
             if process.is_alive():
                 process.terminate()
+
+
+def slowdown(together: list[MeasuredTimes], choice: ModelChoice, budget_s: float = 1.0) -> float:
+    """How many times as long the whole takes with all workers computing as with one alone.
+
+    Between 1 and their number: more is the doing of something else on the machine.
+    """
+    alone = measure_together([choice], budget_s, fractions=(1.0,))[0]
+    shared = [sum(stage.seconds[-1] for stage in times.stages) for times in together]
+    ratio = median(shared) / sum(stage.seconds[-1] for stage in alone.stages)
+    return min(max(1.0, ratio), float(len(together)))
 
 
 def _result(connection: Any, on_step: Callable[[], None]) -> MeasuredTimes:

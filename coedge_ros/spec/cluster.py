@@ -15,14 +15,15 @@ class Host:
 
     Attributes
     ----------
-    cores : int
-        Cores that its workers share; 0: contention between its workers is not modelled.
+    cores : float
+        Cores that its workers share; 0: contention between its workers is not modelled. A fraction stands for shared
+        memory and clock: two workers that slow each other to 1.4 times have 1.43 cores.
     idle_w : float
         Power that it draws for being on [W], apart from what its workers' own figures contain.
     """
 
     name: str
-    cores: int = 0
+    cores: float = 0
     idle_w: float = 0.0
 
 

@@ -77,7 +77,7 @@ def parse_cluster(text: str, source: str = "cluster") -> ClusterSpec:
 
 
 def _host(section: _Section) -> Host:
-    host = Host(section.text("name"), section.integer("cores", 0, minimum=1), section.number("idle_w", 0.0, minimum=0))
+    host = Host(section.text("name"), section.number("cores", 0.0, above=0), section.number("idle_w", 0.0, minimum=0))
     section.refuse_unknown()
     return host
 

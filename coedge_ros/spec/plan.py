@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from coedge_ros.rows.split import scale_boundaries, split_by_shares
+from coedge_ros.spec.codec import TOLERANCES, Codec
 from coedge_ros.spec.graph import ModelGraph
 
 
@@ -28,6 +29,8 @@ class PartitionPlan:
     boundaries : tuple of tuple of int
         Per stage, `len(workers) + 1` ascending row boundaries on the stage's reference height (`reference_heights`);
         worker i owns rows `[b[i], b[i+1])`. Tensors of the stage with another height use the scaled boundaries.
+    codecs : tuple of tuple of Codec
+        `codecs[i][j]`: how activations travel from worker i to worker j; empty: as they are, everywhere.
     """
 
     model_digest: str
@@ -37,6 +40,7 @@ class PartitionPlan:
     head: str
     cuts: tuple[int, ...]
     boundaries: tuple[tuple[int, ...], ...]
+    codecs: tuple[tuple[Codec, ...], ...] = ()
 
     def __post_init__(self):
         if not self.workers or len(set(self.workers)) != len(self.workers):
@@ -50,11 +54,27 @@ class PartitionPlan:
         for row in self.boundaries:
             if len(row) != len(self.workers) + 1 or row[0] != 0 or list(row) != sorted(row) or row[-1] <= 0:
                 raise ValueError(f"boundaries must ascend from 0, one more than workers: {row}")
+        if self.codecs and [len(row) for row in self.codecs] != [len(self.workers)] * len(self.workers):
+            raise ValueError(f"codecs must be one per pair of the {len(self.workers)} workers, or none: {self.codecs}")
 
     @property
     def stages(self) -> int:
         """Number of trunk stages; the head follows as one more."""
         return len(self.boundaries)
+
+    @property
+    def coarsest(self) -> Codec:
+        """Coarsest codec of any link."""
+        return max((codec for row in self.codecs for codec in row), default=Codec.RAW)
+
+    @property
+    def tolerance(self) -> float:
+        """How far an answer may be off, in parts of the largest magnitude of the whole model's answer."""
+        return TOLERANCES[self.coarsest]
+
+    def codec(self, source: int, target: int) -> Codec:
+        """How activations travel from one worker to another."""
+        return self.codecs[source][target] if self.codecs else Codec.RAW
 
     def stage_of(self, operator_index: int) -> int:
         """Stage of a trunk operator; -1 for the input."""
@@ -76,13 +96,15 @@ class PartitionPlan:
             workers=tuple(values["workers"]),
             cuts=tuple(values["cuts"]),
             boundaries=tuple(tuple(row) for row in values["boundaries"]),
+            codecs=tuple(tuple(map(Codec, row)) for row in values.get("codecs", ())),
         )
 
     def __str__(self) -> str:
         shares = ", ".join(
             f"{name} {self.boundaries[0][i + 1] - self.boundaries[0][i]}" for i, name in enumerate(self.workers)
         )
-        return f"{self.stages} stages, rows of the first ({self.boundaries[0][-1]}): {shares}; head on {self.head}"
+        text = f"{self.stages} stages, rows of the first ({self.boundaries[0][-1]}): {shares}; head on {self.head}"
+        return text + (f"; rows between workers as {self.coarsest}" if self.coarsest else "")
 
 
 def reference_heights(graph: ModelGraph, cuts: tuple[int, ...]) -> tuple[int, ...]:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -42,13 +43,17 @@ def test_this_hosts_workers_and_the_link_are_measured_into_a_file_that_can_be_re
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, env=os.environ)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
-    assert set(found["workers"]) == {"a", "b"}
+    assert set(found["workers"]) == {"a", "b"} and 1.0 <= found["slowdown"] <= 2.0
     assert 1e-6 <= found["within_host"]["alpha_s"] < 0.1 and found["within_host"]["bytes_per_s"] > 1e6
     assert all(len(trips) > 20 for trips in found["round_trip_ms"].values())
     read = load_cluster(out)
     assert read.worker("a").measured[0].model == "mobilenet_v2" and not read.worker("c").measured
     assert read.link("here", "there") == Link(0.002, 1e6)
     assert 0 < read.within_host.alpha_s <= found["within_host"]["alpha_s"]
+    code = f"import sys; from coedge_ros.cli.main import main; sys.exit(main({[*options, '--no-link']!r}))"
+    again = [sys.executable, "-c", f"if __name__ == '__main__':\n    {code}"]
+    repeated = subprocess.run(again, capture_output=True, text=True, timeout=100, env=os.environ)
+    assert "as measured before" in repeated.stderr and json.loads(repeated.stdout)["workers"] == found["workers"]
     assert 0 < read.worker("b").message_s < 0.01 and 0 < read.worker("b").stage_s < 0.01
 
 
@@ -63,7 +68,18 @@ def test_measuring_again_replaces_the_same_model_and_size_and_keeps_others():
     assert values["links"]["within_host"] == {"alpha_s": 0.0011, "bytes_per_s": pytest.approx(5e8)}
     assert values["workers"][0]["message_s"] == 0.0002 and values["workers"][0]["stage_s"] == 0.00005
     assert trips.link.alpha_s == pytest.approx(0.0015)
+    # between ends that compute, an exchange of 20 kB took 2.74 ms: 1.1 + 0.04 of them the link's, the rest processors'
+    met = with_measurements(values, {"a": times()}, 0.0, replace(trips, meeting_s=0.00274))
+    assert met["workers"][0]["message_s"] == 0.0008
     assert values["links"]["default"]["alpha_s"] == 0.002
+
+
+def test_workers_that_slow_each_other_share_fewer_cores_than_they_have_threads():
+    slower = with_measurements(json.loads(json.dumps(CLUSTER)), {n: times() for n in "abc"}, slower=1.6)
+    assert slower["hosts"] == [{"name": "here", "cores": 1.25}, {"name": "there"}]
+    pretended = json.loads(json.dumps(CLUSTER))
+    pretended["workers"][0]["speed_factor"] = 0.1
+    assert with_measurements(pretended, {n: times() for n in "abc"}, slower=1.6)["hosts"] == CLUSTER["hosts"]
 
 
 @pytest.mark.parametrize(

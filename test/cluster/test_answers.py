@@ -8,7 +8,7 @@ from support.reference import TOLERANCE, Reference, write_rescaled_weights
 from coedge_ros.msg import WorkerStatus
 from coedge_ros.nodes.composition import ClusterOptions
 from coedge_ros.nodes.messages import plan_from_message
-from coedge_ros.spec.schedule import derive_schedule
+from coedge_ros.spec.derivation import derive_schedule
 
 pytestmark = pytest.mark.timeout(180)
 

@@ -13,7 +13,7 @@ from coedge_ros.graph.zoo.registry import zoo_names
 from coedge_ros.rows.split import split_by_shares
 from coedge_ros.spec.accounting import account
 from coedge_ros.spec.cuts import forced_cuts, layer_cuts
-from coedge_ros.spec.schedule import derive_schedule
+from coedge_ros.spec.derivation import derive_schedule
 
 pytestmark = pytest.mark.timeout(180)
 SIZE = (97, 131)

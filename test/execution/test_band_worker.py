@@ -6,7 +6,7 @@ import torch
 from support.two_workers import NAMES, Bench, schedule
 
 from coedge_ros.execution import band_worker
-from coedge_ros.execution.band_worker import MAX_SESSIONS, BandWorker
+from coedge_ros.execution.band_worker import ABANDON, MAX_SESSIONS, BandWorker
 from coedge_ros.execution.fragment import FrameKey
 
 
@@ -30,10 +30,10 @@ def test_a_frame_that_stays_incomplete_is_given_up_and_what_comes_later_is_stale
     bench.run("top")
     top = bench.workers["top"]
     assert list(top.runs) == [FrameKey(1, 1, 0)]
-    bench.now_s = 1.9
+    bench.now_s = 2.0 * ABANDON - 0.1
     top.poll(0.0)
     assert top.runs
-    bench.now_s = 2.1
+    bench.now_s = 2.0 * ABANDON + 0.1
     top.poll(0.0)
     assert not top.runs and top.totals.abandoned == 1 and not top.inbox.frames
     bench.run()
@@ -43,7 +43,7 @@ def test_a_frame_that_stays_incomplete_is_given_up_and_what_comes_later_is_stale
     assert [a.key.frame for a in bench.answers()] == [1]
 
 
-def test_the_two_newest_plans_of_a_session_are_kept():
+def test_the_last_two_plans_of_a_session_are_kept():
     bench = Bench()
     for epoch in (2, 3):
         bench.install(1, epoch)
@@ -55,6 +55,16 @@ def test_the_two_newest_plans_of_a_session_are_kept():
         bench.start(epoch, epoch=epoch)
     bench.run()
     assert len(bench.answers()) == 2
+
+
+def test_a_plan_with_an_epoch_out_of_order_does_not_keep_out_those_that_follow():
+    bench = Bench()
+    for epoch in (2**32 - 1, 2**32 - 2, 2, 3):
+        bench.install(1, epoch)
+    assert list(bench.workers["top"].programs) == [(1, 2), (1, 3)]
+    bench.start(0, epoch=3)
+    bench.run()
+    assert len(bench.answers()) == 1
 
 
 def test_frames_under_a_plan_that_is_forgotten_are_given_up():
@@ -152,6 +162,31 @@ def test_a_flood_of_fragments_does_not_keep_frames_from_being_computed(monkeypat
     queue.extend([good] * 1000)  # duplicates of what has come
     assert bench.workers["top"].poll(0.0)  # a stage has run
     assert len(queue) > 900
+
+
+def test_waiting_for_neighbours_is_told_from_waiting_for_pixels():
+    bench = Bench()
+    top = bench.workers["top"]
+    receive = top.channel.receive
+
+    def slow(timeout_s: float):
+        bench.now_s += timeout_s
+        return receive(timeout_s)
+
+    top.channel.receive = slow
+    key = bench.start(0)
+    pixels = bench.hub.queues["top"].popleft()
+    assert top.inbox.expect(key)
+    top._open(key)
+    top.poll(0.25)
+    bench.hub.queues["top"].append(pixels)
+    bench.run("top")
+    top.poll(0.5)
+    run = top.runs[key]
+    assert (run.scatter_s, run.wait_s, run.gather_s) == (0.25, 0.75, 0.0)
+    bench.run()
+    (usage, _) = bench.answers()[0].usage
+    assert (usage.scatter_s, usage.wait_s, usage.gather_s, usage.head_s) == (0.25, 0.75, 0.0, 0.0)
 
 
 def test_time_and_bytes_are_counted_as_they_pass():

@@ -8,7 +8,7 @@ import torch
 from support.two_workers import NAMES, Bench, schedule
 
 from coedge_ros.execution.fragment import FrameKey
-from coedge_ros.spec.schedule import TransferKind
+from coedge_ros.spec.schedule import REPORT_HEADER, TransferKind
 
 REPORT = schedule().of_kind(TransferKind.REPORT)[1]
 
@@ -62,7 +62,9 @@ SENSELESS = {"not a number": math.nan, "infinite": math.inf, "negative": -1.0, "
 
 
 @pytest.mark.parametrize("value", SENSELESS.values(), ids=SENSELESS)
-@pytest.mark.parametrize("place", [0, 1, 6, 7], ids=["work", "time", "first row", "last row"])
+@pytest.mark.parametrize(
+    "place", [0, 1, REPORT_HEADER, REPORT_HEADER + 1], ids=["work", "time", "first row", "last row"]
+)
 def test_a_senseless_report_is_refused_and_counted_and_the_answer_goes_out(value, place):
     bench = Bench()
     bench.start(0)

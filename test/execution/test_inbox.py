@@ -10,12 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from coedge_ros.execution.codec import encode
 from coedge_ros.execution.fragment import Fragment, FrameKey
 from coedge_ros.execution.inbox import Inbox
 from coedge_ros.graph.lower import partition_model
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import plan_from_shares
-from coedge_ros.spec.schedule import MANAGER, TransferKind, derive_schedule
+from coedge_ros.spec.schedule import MANAGER, TransferKind
 
 torch.set_num_threads(1)
 SESSION, EPOCH = 2**63 + 5, 7
@@ -188,6 +191,83 @@ def test_chunks_that_do_not_make_the_tensor_are_refused_before_they_are_held(siz
     assert inbox.accept(replace(_chunks(2)[1], data=np.zeros(size, np.uint8))) is None
     assert dict(inbox.rejected) == {"size": 1}
     assert inbox.accept(_chunks(2)[1]) is not None  # a sender that got it right after all
+
+
+# -- coded transfers ---------------------------------------------------------------------------------------------------
+
+
+@cache
+def _coded_schedule(codec: Codec):
+    plan = _schedule().plan
+    return derive_schedule(_schedule().graph, replace(plan, codecs=((codec,) * 3,) * 3))
+
+
+def _coded(codec: Codec, count: int = 1, wire=None) -> tuple[Inbox, list[Fragment]]:
+    """An inbox of a coded plan, and a halo of it in chunks."""
+    inbox, halo = Inbox("middle"), _transfer()
+    inbox.prepare(SESSION, EPOCH, _coded_schedule(codec))
+    coded = encode(torch.rand(halo.wire_shape) + 0.1 if wire is None else wire, codec)
+    whole = replace(_fragment(), codec=coded.codec, scale=coded.scale.tolist(), data=coded.data)
+    pieces = np.array_split(whole.data, count)
+    scales = [whole.scale] + [[]] * (count - 1)
+    return inbox, [
+        replace(whole, chunk=i, chunk_count=count, data=d, scale=s)
+        for i, (d, s) in enumerate(zip(pieces, scales, strict=True))
+    ]
+
+
+@pytest.mark.parametrize("codec", Codec)
+@pytest.mark.parametrize("order", [(0,), (0, 1, 2), (2, 1, 0)])
+def test_a_coded_transfer_is_decoded_in_whatever_order_its_chunks_come(codec, order):
+    wire = torch.rand(_transfer().wire_shape) + 0.1
+    inbox, chunks = _coded(codec, len(order), wire)
+    for i in order:
+        key = inbox.accept(chunks[i])
+    found = inbox.frames[key][_transfer().index]
+    assert (found - wire).abs().max() <= (0.0, 1e-3, 5e-3)[codec]
+    transfer = _coded_schedule(codec).transfers[_transfer().index]
+    assert inbox.bytes_in == transfer.wire_bytes == (160, 80, 40 + 16)[codec]
+
+
+BAD_CODING = {
+    "a codec that the plan does not have for the link": (Codec.FLOAT16, {"codec": 2, "scale": [1.0] * 4}, "codec"),
+    "a coded transfer where the plan has raw ones": (Codec.RAW, {"codec": 1}, "codec"),
+    "coded values that are called raw": (Codec.FLOAT16, {"codec": 0}, "size"),
+    "raw values that are called coded": (Codec.FLOAT16, {"data": np.zeros(160, np.uint8)}, "size"),
+    "no scales": (Codec.INT8, {"scale": []}, "scale"),
+    "one scale too many": (Codec.INT8, {"scale": [1.0] * 5}, "scale"),
+    "scales that nobody asked for": (Codec.FLOAT16, {"scale": [1.0] * 4}, "scale"),
+    "an infinite scale": (Codec.INT8, {"scale": [1.0, 1.0, float("inf"), 1.0]}, "scale"),
+    "a scale that is no number": (Codec.INT8, {"scale": [float("nan")] * 4}, "scale"),
+    "a negative scale": (Codec.INT8, {"scale": [1.0, -1.0, 1.0, 1.0]}, "scale"),
+    "too few coded values": (Codec.INT8, {"data": np.zeros(39, np.uint8)}, "size"),
+}
+
+
+@pytest.mark.parametrize(("codec", "change", "reason"), BAD_CODING.values(), ids=BAD_CODING)
+def test_what_is_coded_otherwise_than_planned_is_refused_and_counted(codec, change, reason):
+    inbox, (fragment,) = _coded(codec)
+    assert inbox.accept(replace(fragment, **change)) is None
+    assert dict(inbox.rejected) == {reason: 1} and not inbox.frames and inbox.bytes_in == 0
+    assert inbox.accept(fragment) is not None
+
+
+def test_scales_in_a_later_chunk_and_chunks_of_two_codecs_are_refused():
+    inbox, chunks = _coded(Codec.INT8, 3)
+    inbox.accept(chunks[0])
+    assert inbox.accept(replace(chunks[1], scale=chunks[0].scale)) is None
+    assert inbox.accept(replace(chunks[1], codec=0)) is None
+    assert dict(inbox.rejected) == {"scale": 1, "codec": 1}
+    inbox.accept(chunks[1])
+    assert _transfer().index in inbox.frames[inbox.accept(chunks[2])]
+
+
+def test_a_transfer_that_the_codec_cannot_hold_comes_raw():
+    wire = torch.full(_transfer().wire_shape, 1e6)
+    inbox, (fragment,) = _coded(Codec.FLOAT16, 1, wire)
+    assert fragment.codec == 0 and len(fragment.data) == 160
+    key = inbox.accept(fragment)
+    assert torch.equal(inbox.frames[key][_transfer().index], wire)
 
 
 _UINT = st.integers(0, 2**32 - 1)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.two_workers import Bench, schedule
 
+from coedge_ros.execution.band_worker import ABANDON
 from coedge_ros.execution.fragment import FrameKey, Request
 from coedge_ros.execution.in_process import InProcessHub
 from coedge_ros.execution.inbox import Inbox
@@ -75,7 +76,7 @@ def test_workers_that_heard_nothing_of_a_frame_learn_of_it_from_who_asks():
 def test_without_a_log_a_lost_halo_stays_lost_until_the_frame_is_given_up():
     bench = Bench(hub=InProcessHub(Losing(schedule().of_kind(TransferKind.HALO)[:1])))
     start(bench)
-    assert not run_for(bench, 2.5)
+    assert not run_for(bench, 2.0 * ABANDON + 0.5)
     assert sum(w.totals.abandoned for w in bench.workers.values()) >= 1
 
 

@@ -73,8 +73,9 @@ def test_scores_that_are_no_numbers_do_no_harm():
 def test_the_manager_alone_gives_the_whole_models_outputs_by_name(loaded, partitioned):
     outputs = run_alone(partitioned, PIXELS)
     assert set(outputs) == {"map", "scores"}
-    difference, scale = SelfCheck(loaded).compare(PIXELS, outputs)
-    assert difference <= 1e-5 * scale
+    found, whole = SelfCheck(loaded, partitioned).compare(PIXELS, outputs)
+    assert found.max_abs_diff <= 1e-5 * found.scale and found.is_equal
+    assert set(whole) == set(outputs)
 
 
 @pytest.mark.parametrize("name", ["map", "scores"])
@@ -82,20 +83,48 @@ def test_the_self_check_sees_one_wrong_value_in_any_output(loaded, partitioned, 
     outputs = run_alone(partitioned, PIXELS)
     wrong = outputs[name].clone(memory_format=torch.contiguous_format)
     wrong.view(-1)[-1] += 0.5
-    difference, scale = SelfCheck(loaded).compare(PIXELS, {**outputs, name: wrong})
-    assert difference == pytest.approx(0.5, rel=1e-3)
-    assert scale == pytest.approx(float(outputs[name].abs().max()), rel=1e-4)
+    found, whole = SelfCheck(loaded, partitioned).compare(PIXELS, {**outputs, name: wrong})
+    assert found.tensor == name and not found.is_equal
+    assert found.max_abs_diff == pytest.approx(0.5, rel=1e-3)
+    assert found.scale == pytest.approx(float(outputs[name].abs().max()), rel=1e-4)
+    assert torch.allclose(whole[name], outputs[name], atol=1e-4)  # what is given instead
 
 
 @pytest.mark.parametrize("name", ["map", "scores"])
 def test_an_output_that_is_no_number_is_infinitely_wrong(loaded, partitioned, name):
     outputs = run_alone(partitioned, PIXELS)
-    difference, _ = SelfCheck(loaded).compare(PIXELS, {**outputs, name: outputs[name] * float("nan")})
-    assert difference == float("inf")
+    found, _ = SelfCheck(loaded, partitioned).compare(PIXELS, {**outputs, name: outputs[name] * float("nan")})
+    assert found.max_abs_diff == float("inf") and not found.is_equal
 
 
 def test_the_self_check_compares_with_the_same_pixels(loaded, partitioned):
     other = PIXELS.copy()
     other[0] ^= 255
-    difference, scale = SelfCheck(loaded).compare(PIXELS, run_alone(partitioned, other))
-    assert difference > 1e-3 * scale
+    found, _ = SelfCheck(loaded, partitioned).compare(PIXELS, run_alone(partitioned, other))
+    assert found.max_abs_diff > 1e-3 * found.scale
+
+
+class Mask(nn.Module):
+    """Classes whose scores are as good as equal."""
+
+    def __init__(self):
+        super().__init__()
+        self.scores = nn.Conv2d(3, 2, 1, bias=False)
+        with torch.no_grad():
+            self.scores.weight[1] = self.scores.weight[0] * (1 + 1e-6)
+
+    def forward(self, x):
+        return self.scores(x).argmax(1)
+
+
+def test_a_mask_may_differ_where_two_scores_are_as_good_as_equal_and_nowhere_else():
+    torch.manual_seed(0)
+    loaded = load_model(Mask())
+    check = SelfCheck(loaded, partition_model(loaded.module, 24, 20, mean=loaded.mean, std=loaded.std))
+    ((name, mask),) = run_alone(check.model, PIXELS).items()
+    assert check.compare(PIXELS, {name: 1 - mask})[0].is_equal
+    with torch.no_grad():
+        loaded.module.scores.weight[1] *= -1
+    check = SelfCheck(loaded, partition_model(loaded.module, 24, 20, mean=loaded.mean, std=loaded.std))
+    assert check.compare(PIXELS, {name: run_alone(check.model, PIXELS)[name]})[0].is_equal
+    assert not check.compare(PIXELS, {name: 1 - mask})[0].is_equal

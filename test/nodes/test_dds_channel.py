@@ -4,15 +4,18 @@ import math
 import time
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from rclpy.node import Node
 
 from coedge_ros.errors import UserError
+from coedge_ros.execution.codec import decode
 from coedge_ros.execution.fragment import FrameKey, Outgoing, Request
 from coedge_ros.nodes import dds_channel
 from coedge_ros.nodes.dds_channel import DdsChannel, make_data_node
 from coedge_ros.rows.row_set import RowRange
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.schedule import Transfer, TransferKind
 
 pytestmark = pytest.mark.timeout(60)
@@ -77,6 +80,28 @@ def test_a_transfer_arrives_with_every_field_and_byte(channels):
     assert (f.row_start, f.row_stop, list(f.shape)) == (4, 6, [2, 1, 5, 3])
     assert (f.source, f.model_digest) == ("left", "d" * 64)
     assert bytes(f.data) == wire.numpy().tobytes()
+
+
+@pytest.mark.parametrize("codec", [Codec.FLOAT16, Codec.INT8])
+def test_a_coded_transfer_arrives_in_chunks_the_first_of_which_has_the_scales(channels, codec, monkeypatch):
+    monkeypatch.setattr(dds_channel, "JUST_SENT_S", 0.0)
+    left, right = channels("left", 1000, 10**6), channels("right")
+    connect(left, right)
+    wire = torch.rand(4, 1, 50, 16)
+    item = outgoing(wire, RowRange(4, 8))
+    size = left.send("right", replace(item, transfer=replace(item.transfer, codec=codec)))
+    assert size == (6400 if codec is Codec.FLOAT16 else 3200 + 64)
+    right.ask("left", Request(KEY, 5, "right", (0, 2)))
+    serve(left, lambda _: left.resent == 1)
+    found = receive(right, math.ceil(size // 1000) + 1 + 2)
+    whole, again = found[:-2], found[-2:]
+    assert {f.codec for f in found} == {int(codec)} and [bytes(f.data) for f in again] == [
+        bytes(whole[0].data), bytes(whole[2].data)
+    ]  # fmt: skip
+    assert [len(f.scale) for f in found] == [len(whole[0].scale), *[0] * (len(whole) - 1), len(whole[0].scale), 0]
+    data = np.frombuffer(b"".join(bytes(f.data) for f in whole), np.uint8).copy()
+    decoded = decode(codec, data, whole[0].scale, "float32", (4, 1, 50, 16))
+    assert (decoded - wire).abs().max() <= (0.0, 2.0**-11, 1 / 253)[codec]
 
 
 @pytest.mark.parametrize("chunk_bytes", [1000, 4096, 20_000])

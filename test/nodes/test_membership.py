@@ -116,3 +116,56 @@ def test_a_flood_of_names_is_bounded():
     found = membership(*[member(f"w{i}") for i in range(MAX_MEMBERS)])
     assert found.heard(member("one_more")) is Heard.TOO_MANY
     assert len(found.members) == MAX_MEMBERS
+
+
+def silent_for(found: Membership, seconds: float, *waited_for: str) -> list[str]:
+    return found.lose_silent(found.members["a"].heard_s + seconds, waited_for)
+
+
+def test_a_worker_whose_statuses_came_late_lately_has_longer_until_they_come_in_time_again():
+    found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
+    now_s = 0.0
+    for gap_s in (0.2, 0.25, 0.2):
+        now_s += gap_s
+        found.heard(member("a", heard_s=now_s))
+    assert silent_for(found, 0.29, "a") == []  # in time: no longer than usual
+    for gap_s in (0.8, 0.2):
+        now_s += gap_s
+        found.heard(member("a", heard_s=now_s))
+    assert silent_for(found, 1.5, "a") == [] and silent_for(found, 2.5) == []
+    for _ in range(1000):
+        now_s += 0.2
+        found.heard(member("a", heard_s=now_s))
+    assert silent_for(found, 0.32, "a") == ["a"]
+
+
+def test_even_a_worker_that_was_very_late_is_missed_in_the_end():
+    found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
+    found.heard(member("a", heard_s=0.0))
+    found.heard(member("a", heard_s=60.0))
+    assert silent_for(found, 4.4) == [] and silent_for(found, 4.6) == ["a"]
+
+
+def test_time_in_which_the_manager_did_not_run_is_nobodys_silence():
+    found = membership(member("a", heard_s=10.0))
+    found.excuse(5.0)
+    assert found.lose_silent(16.0) == [] and found.lose_silent(16.6) == ["a"]
+
+
+def test_a_worker_that_loads_may_be_silent_for_longer_and_is_not_taken_for_a_late_one_afterwards():
+    found = membership(member("a", heard_s=10.0, ready=False))
+    assert found.lose_silent(14.9) == []
+    found.heard(member("a", heard_s=14.0, ready=False))
+    found.heard(member("a", heard_s=18.0))
+    assert silent_for(found, 1.4) == [] and silent_for(found, 1.6) == ["a"]
+    found.heard(member("a", heard_s=30.0, ready=False))
+    assert silent_for(found, 5.1) == ["a"]
+
+
+def test_a_busy_host_is_remembered_when_its_worker_comes_back():
+    found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
+    found.heard(member("a", heard_s=10.0))
+    found.heard(member("a", heard_s=10.8))  # 0.5 s late
+    assert silent_for(found, 2.9) == [] and silent_for(found, 3.1) == ["a"]
+    found.heard(member("a", heard_s=20.0, instance=2))
+    assert silent_for(found, 2.9) == [] and silent_for(found, 3.1) == ["a"]

@@ -1,6 +1,7 @@
 """Plans, usage and tensors survive the way through their messages; what makes no plan is refused."""
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -13,9 +14,10 @@ from coedge_ros.execution.coordinator import Usage
 from coedge_ros.graph.lower import partition_model
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.nodes import messages
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan, plan_from_shares
-from coedge_ros.spec.schedule import derive_schedule
 
 torch.set_num_threads(1)
 
@@ -45,7 +47,16 @@ def test_a_plan_is_the_same_after_its_way_through_the_wire():
     assert math.isnan(taken.predicted_latency_s)
 
 
+def test_codecs_of_links_travel_with_the_plan():
+    codecs = ((Codec.RAW, Codec.INT8, Codec.RAW), (Codec.FLOAT16, Codec.RAW, Codec.RAW), (Codec.RAW,) * 3)
+    sent = messages.plan_to_message(replace(plan(), codecs=codecs), 1, 1, frame_timeout_s=2.0)
+    taken = deserialize_message(serialize_message(sent), PlanMessage)
+    assert messages.plan_from_message(taken) == replace(plan(), codecs=codecs)
+
+
 BAD = {
+    "a codec that is none": {"codecs": [3] * 9},
+    "codecs of some links only": {"codecs": [1] * 8},
     "no workers": {"workers": []},
     "a worker twice": {"workers": ["a", "b", "b"]},
     "a name that is no topic": {"workers": ["a", "b", "c\n"]},
@@ -82,11 +93,12 @@ def test_the_participant_with_the_most_messages_is_named():
 
 
 def test_a_workers_own_count_becomes_a_message():
-    usage = Usage("a", 10**12, 0.005, 0.001, 0.002, 300, 400, ((0, 15), (0, 14)))
+    usage = Usage("a", 10**12, 0.005, 0.001, 0.002, 300, 400, ((0, 15), (0, 14)), 0.0003, 0.0004, 0.002)
     made = messages.usage_to_message(usage, 0.5)
     assert (made.name, made.macs, made.bytes_in, made.bytes_out) == ("a", 10**12, 300, 400)
     assert list(made.row_start) == [0, 0] and list(made.row_stop) == [15, 14]
     assert [made.compute_ms, made.wait_ms, made.transmit_ms] == pytest.approx([5.0, 1.0, 2.0])
+    assert [made.scatter_ms, made.gather_ms, made.head_ms] == pytest.approx([0.3, 0.4, 2.0])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.int64, torch.uint8])

@@ -7,14 +7,17 @@ import time
 
 import pytest
 
-from coedge_ros.nodes.shared_memory import remove_stale_segments, stale_segments
+from coedge_ros.nodes.shared_memory import bytes_in_use, remove_stale_segments, stale_segments
 
 SEGMENT, PORT = "fastdds_0123456789abcdef", "fastdds_port7411"
 
 
 def leave(folder, name: str, size: int = 100) -> None:
     (folder / name).write_bytes(b"x" * size)
-    (folder / f"{name}_el").touch()
+    lock = folder / f"{name}_el"
+    lock.touch()
+    an_hour_ago = time.time() - 3600
+    os.utime(lock, (an_hour_ago, an_hour_ago))
 
 
 def test_segments_without_an_owner_are_removed_with_their_locks_and_mutexes(tmp_path):
@@ -31,6 +34,21 @@ def test_segments_of_the_living_stay(tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert stale_segments(tmp_path) == [] and remove_stale_segments(tmp_path) == 0
         assert (tmp_path / SEGMENT).exists()
+
+
+def test_a_segment_that_has_just_been_made_stays_because_its_owner_may_be_about_to_lock_it(tmp_path):
+    leave(tmp_path, SEGMENT)
+    os.utime(tmp_path / f"{SEGMENT}_el")
+    assert stale_segments(tmp_path) == []
+
+
+def test_what_processes_use_and_what_nobody_owns_is_counted(tmp_path):
+    leave(tmp_path, SEGMENT, 4096)
+    port = tmp_path / PORT
+    port.write_bytes(b"x" * 8192)
+    assert bytes_in_use([os.getpid()], tmp_path) == 4096
+    with port.open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        assert bytes_in_use([os.getpid()], tmp_path) == 4096 + 8192
 
 
 def test_a_shared_lock_is_a_sign_of_life_too(tmp_path):
@@ -60,6 +78,15 @@ def test_a_port_that_a_process_has_open_stays(tmp_path, orphan):
     with orphan.open("r+b") as file, mmap.mmap(file.fileno(), 0):
         assert stale_segments(tmp_path) == []
     assert remove_stale_segments(tmp_path) == 4128
+
+
+def test_a_port_whose_reader_is_dead_stays_while_somebody_writes_to_it(tmp_path):
+    """Fast DDS makes it anew under its mutex; without that a restarted reader sat at another port than its writers."""
+    leave(tmp_path, PORT)
+    (tmp_path / f"sem.{PORT}_mutex").write_bytes(b"x" * 8)
+    with (tmp_path / PORT).open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        assert remove_stale_segments(tmp_path) == 0
+    assert remove_stale_segments(tmp_path) == 108
 
 
 @pytest.mark.parametrize("ending", ["_el", "_sl"])

@@ -16,6 +16,7 @@ from coedge_ros.nodes.supervisor import (
     Supervisor,
     SwitchTo,
 )
+from coedge_ros.planning.tracking import Estimates
 
 DIGEST, SIZE, SESSION = "d" * 64, (97, 131), 99
 NAMES = ("a", "b", "c")
@@ -53,7 +54,9 @@ class Bench:
         self.epoch += 1
         used = tuple(m.name for m in order.members if m.name not in self.leaves_out)
         schedule = SimpleNamespace(plan=SimpleNamespace(workers=used))
-        plan = IssuedPlan(self.epoch, schedule, None, {m.name: m.instance for m in order.members}, self.now_s)
+        plan = IssuedPlan(
+            self.epoch, schedule, None, {m.name: m.instance for m in order.members}, self.now_s, order.estimates
+        )
         self.supervisor.issued(plan)
         return plan
 
@@ -251,3 +254,45 @@ def test_the_same_process_of_two_plans_is_told_from_a_restarted_one():
     assert not plan(a=1, b=2).shares_process(old, "b")
     assert not plan(b=1).shares_process(old, "a")
     assert not old.shares_process(plan(b=1), "a")
+
+
+SLOW = Estimates({"b": 0.3})
+
+
+def better(plan: IssuedPlan) -> MakePlan:
+    return MakePlan((), "b is slow", SLOW)
+
+
+def test_another_plan_that_is_better_now_is_made(bench):
+    plan = bench.running(*NAMES)
+    order = better(plan)
+    bench.supervisor.found_better(plan.epoch, order)
+    assert bench.step() is order
+    assert bench.step() is None  # it is being made
+    assert bench.supervisor.in_force is plan  # and frames go on under the old one
+
+
+def test_what_was_better_than_an_earlier_plan_is_forgotten(bench):
+    plan = bench.running(*NAMES)
+    bench.supervisor.found_better(plan.epoch - 1, better(plan))
+    assert bench.step() is None
+    bench.supervisor.found_better(plan.epoch, better(plan))
+    bench.gone("b")
+    assert bench.step(2.0).reason == "without b"  # comes first
+    new = bench.issue(MakePlan(tuple(bench.workers.values()), "without b"))
+    bench.acknowledge(new)
+    assert bench.step() == SwitchTo(new)
+    assert bench.step() is None
+
+
+def test_plans_are_made_with_the_estimates_of_now_but_those_for_a_loss_with_those_of_the_plan_in_force(bench):
+    bench.supervisor.estimates = SLOW
+    bench.there(*NAMES)
+    order = bench.step()
+    assert order.estimates is SLOW
+    plan = bench.issue(order)
+    bench.acknowledge(plan)
+    bench.step()
+    bench.supervisor.estimates = Estimates({"b": 0.2})
+    bench.gone("c")
+    assert bench.step(2.0).estimates is plan.estimates  # solved beforehand

@@ -12,9 +12,10 @@ from coedge_ros.planning.request import PlanRequest
 from coedge_ros.rows.split import bands
 from coedge_ros.spec.cluster import Link
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.outcome import Status
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import TransferKind, derive_schedule
+from coedge_ros.spec.schedule import TransferKind
 
 FAST = Link(1e-5, 1e9)
 

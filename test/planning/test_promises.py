@@ -17,11 +17,12 @@ from coedge_ros.planning.request import PlanRequest
 from coedge_ros.rows.access import reads_of
 from coedge_ros.rows.row_set import RowSet
 from coedge_ros.rows.split import bands, split_by_shares
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.graph import Kind
 from coedge_ros.spec.outcome import Status
 from coedge_ros.spec.plan import reference_heights
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import MANAGER, derive_schedule
+from coedge_ros.spec.schedule import MANAGER
 
 AUTOMATIC = [name for name in PLANNERS if name != "manual"]
 FEW = settings(max_examples=25, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))

@@ -23,9 +23,9 @@ from coedge_ros.planning.stage_costs import StageCosts
 from coedge_ros.planning.workload import workload_of
 from coedge_ros.spec.cluster import Link, MeasuredTimes, StageTimes
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import plan_from_shares
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import derive_schedule
 
 
 def measured_profile(graph):

@@ -8,18 +8,21 @@ from support.clusters import cluster_of, random_cluster
 from support.graphs import GRAPHS, chain
 from support.planning_requests import many_kinds_of_cluster, random_plan, small_graph
 
+from coedge_ros.planning.cost import evaluate
+from coedge_ros.planning.devices import Devices
 from coedge_ros.planning.request import PlanRequest
 from coedge_ros.planning.simulation import BandwidthTrace, simulate
+from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import plan_from_shares
 from coedge_ros.spec.profile import Profile
-from coedge_ros.spec.schedule import derive_schedule
 
 AGREED = 0.02
 
 
 def gap_of(graph, profile, plan, **more):
-    predicted = PlanRequest(graph, profile).evaluator.predict(plan)
+    predicted = evaluate(plan, PlanRequest(graph, profile).devices)
     done = simulate(derive_schedule(graph, plan), profile, **more)
     assert predicted.energy_j == pytest.approx(done.energy_j, rel=1e-9)
     return predicted.latency_s / done.latency_s - 1
@@ -36,6 +39,8 @@ def test_the_simulator_agrees_within_two_percent_but_for_the_order_at_receivers(
         graph = small_graph(rng.choice(list(GRAPHS)), 48, 48)
         profile = Profile(random_cluster(rng, rng.choice([1, 2, 3, 4, 6]), graph.total_macs))
         plan = random_plan(rng, graph, profile.cluster.worker_names)
+        if codec := rng.choice(list(Codec)):
+            plan = Devices(graph, profile, codec).coding.of(plan)
         gaps.append(abs(gap_of(graph, profile, plan)))
         assert abs(gap_of(graph, profile, plan, in_stage_order=True)) < 1e-9
     assert sum(gap < AGREED for gap in gaps) >= 190

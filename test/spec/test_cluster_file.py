@@ -62,7 +62,7 @@ def test_every_file_of_ours_is_legal(path):
         ("macs_per_s: 1e9", "macs_per_s: .nan", "must be a number"),
         ("macs_per_s: 1e9", "speed_factor: 0", "speed_factor must be above 0"),
         ("macs_per_s: 1e9", "threads: 1.5", "threads must be a whole number"),
-        ("cores: 2", "cores: 0", r"hosts\[0\].cores must be at least 1"),
+        ("cores: 2", "cores: 0", r"hosts\[0\].cores must be above 0"),
         ("bytes_per_s: 12.5e6}", "rate: 3}", "links.default.bytes_per_s is missing"),
         ("name: one, host: a", "name: one", r"workers\[0\].host is missing"),
         ("macs_per_s: 1e9", "duty_cap: 2", "duty_cap must be at most 1"),

@@ -7,6 +7,7 @@ import signal
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from coedge_ros.execution.program import StageProgram
 from coedge_ros.nodes import model_parameters, partition_manager, worker
 from coedge_ros.nodes.solving import Solved
 from coedge_ros.spec.cuts import layer_cuts
@@ -18,7 +19,7 @@ SHARES = {"worker_1": 0.5, "worker_2": 0.3, "worker_3": 0.2}
 def manager_with_fixed_shares() -> int:
     """A manager that splits in the proportions of `SHARES`, whatever the planner would find best."""
 
-    def solve(self, members) -> Solved:
+    def solve(self, members, estimates=None) -> Solved:
         names = tuple(m.name for m in members)
         plan = plan_from_shares(self.graph, names, [SHARES[n] for n in names], layer_cuts(self.graph))
         return Solved(plan, None, float("nan"), float("nan"), "fixed shares")
@@ -67,4 +68,24 @@ def worker_with_other_weights() -> int:
         return loaded
 
     model_parameters.load_model = load_and_perturb
+    return worker.main()
+
+
+def worker_with_a_fault_that_comes_and_goes() -> int:
+    """A worker that has the right weights and computes wrong after a SIGUSR1, until the next one."""
+    is_faulty, run = False, StageProgram.run
+
+    def toggle(*_) -> None:
+        nonlocal is_faulty
+        is_faulty = not is_faulty
+        print(f"faulty: {is_faulty}", flush=True)
+
+    def run_wrong(self, values, arrived):
+        done = run(self, values, arrived)
+        if is_faulty:
+            values |= {name: v * 1.2 for name, v in values.items() if v.is_floating_point()}
+        return done
+
+    StageProgram.run = run_wrong
+    signal.signal(signal.SIGUSR1, toggle)
     return worker.main()

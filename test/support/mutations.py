@@ -13,7 +13,8 @@ from unittest import mock
 import numpy as np
 import torch
 
-from coedge_ros.execution.fragment import Fragment, to_bytes
+from coedge_ros.execution.codec import to_bytes
+from coedge_ros.execution.fragment import Fragment
 from coedge_ros.execution.in_process import InProcessCluster
 from coedge_ros.execution.verification import Oracle, Verdict
 from coedge_ros.graph.ir import Node
@@ -22,8 +23,9 @@ from coedge_ros.graph.rules import convolution, resample
 from coedge_ros.rows.access import Window
 from coedge_ros.rows.row_set import RowRange, RowSet
 from coedge_ros.rows.split import band
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import PartitionPlan
-from coedge_ros.spec.schedule import Transfer, TransferKind, derive_schedule
+from coedge_ros.spec.schedule import Transfer, TransferKind
 
 MakeCluster = Callable[..., InProcessCluster]
 

@@ -15,8 +15,8 @@ from coedge_ros.execution.in_process import InProcessHub
 from coedge_ros.execution.program import WorkerProgram
 from coedge_ros.graph.lower import partition_model
 from coedge_ros.spec.cuts import layer_cuts
+from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.plan import plan_from_shares
-from coedge_ros.spec.schedule import derive_schedule
 
 torch.set_num_threads(1)
 NAMES = ("top", "bottom")

@@ -107,7 +107,7 @@ def take_index(held: RowSet, index: Sequence[int], axis: int) -> Kernel | None:
             return lambda x: x.narrow(axis, start, stop - start)
         return lambda x: torch.ops.aten.slice.Tensor(x, axis, start, stop, step)
     positions = torch.tensor(where)
-    return lambda x: x.index_select(axis, positions)
+    return lambda x: x.index_select(axis, positions.to(x.device))
 
 
 def pick_or(x: torch.Tensor, pick: Kernel | None) -> torch.Tensor:

@@ -87,8 +87,8 @@ class ZooEntry:
 _ENTRIES = (
     ZooEntry("alexnet", alexnet.alexnet, "Krizhevsky et al. 2012", fixed_input=True),
     ZooEntry("vgg_f", alexnet.vgg_f, "Chatfield et al. 2014, CNN-F", fixed_input=True),
-    ZooEntry("vgg11", vgg.vgg11, "Simonyan, Zisserman 2015, A", fixed_input=True),
-    ZooEntry("vgg16", vgg.vgg16, "Simonyan, Zisserman 2015, D", fixed_input=True),
+    ZooEntry("vgg11", vgg.vgg11, "Simonyan, Zisserman 2015, A"),
+    ZooEntry("vgg16", vgg.vgg16, "Simonyan, Zisserman 2015, D"),
     ZooEntry("googlenet", googlenet.googlenet, "Szegedy et al. 2015"),
     ZooEntry("inception_v3", inception.inception_v3, "Szegedy et al. 2016", (299, 299), mean=_HALF, std=_HALF),
     ZooEntry("resnet18", resnet.resnet18, "He et al. 2016"),

@@ -23,11 +23,12 @@ def _vgg(widths: tuple[int, ...], classes: int) -> nn.Module:
         else:
             layers.append(conv_relu(channels, width))
             channels = width
-    return nn.Sequential(*layers, linear_head(512 * 7 * 7, classes))
+    # Not in the paper: makes 7 x 7 of any map, and is the identity at 224 x 224.
+    return nn.Sequential(*layers, nn.AdaptiveAvgPool2d((7, 7)), linear_head(512 * 7 * 7, classes))
 
 
 def vgg11(classes: int = 1000) -> nn.Module:
-    """Return VGG-11 for (N, 3, 224, 224).
+    """Return VGG-11; (N, 3, 224, 224) is the size of the paper.
 
     Simonyan, Zisserman: Very deep convolutional networks for large-scale image recognition, ICLR 2015, column A.
     """
@@ -35,5 +36,5 @@ def vgg11(classes: int = 1000) -> nn.Module:
 
 
 def vgg16(classes: int = 1000) -> nn.Module:
-    """Return VGG-16 for (N, 3, 224, 224): column D of the paper (see `vgg11`)."""
+    """Return VGG-16: column D of the paper (see `vgg11`)."""
     return _vgg(_CONFIGURATION_D, classes)

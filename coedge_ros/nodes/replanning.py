@@ -1,0 +1,78 @@
+"""When the planner looks whether another plan is better now: decisions only, without ROS and without threads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from coedge_ros.planning.tracking import Estimates, changes
+from coedge_ros.spec.cluster import ClusterSpec
+
+LOOK_S = 1.0  # between two looks: each takes some tenths of a second of a processor
+HOLD_S = 1.5  # between two plans for speed's sake
+CALM_S = 10.0  # two plans within this time make the next one wait twice as long
+MOST_HOLD_S = 60.0
+PLAIN = 2.0  # a change by such a factor needs to last half as long
+
+
+@dataclass
+class Replanning:
+    """Hysteresis: a dead band, a time for which figures must differ, and a pause that grows while plans flap.
+
+    Parameters
+    ----------
+    cluster : ClusterSpec
+        Of the cluster file: what it says of links that were not measured.
+    """
+
+    cluster: ClusterSpec
+    _epoch: int = 0  # of the plan that figures were last compared with
+    _differs_since_s: float | None = None
+    _looked_at: Estimates | None = None  # figures for which nothing better was found
+    _looked_s: float = float("-inf")
+    _replanned_s: float = float("-inf")
+    _hold_s: float = HOLD_S
+
+    def is_due(
+        self, now_s: float, epoch: int, planned: Estimates, now: Estimates, margin: float, after_s: float
+    ) -> bool:
+        """Whether the planner should look: the figures have differed for long enough from those of the plan in force.
+
+        When it has looked, and found nothing better, they must differ from those again.
+
+        Parameters
+        ----------
+        epoch, planned
+            Of the plan in force.
+        margin : float
+            By which part another plan must be better. Figures that differ by less are not looked at: a plan that is
+            the best for its figures can hardly be worse by more.
+        after_s : float
+            For how long figures must differ; half of it when one is `PLAIN` times another.
+        """
+        if epoch != self._epoch:
+            self._epoch, self._looked_at, self._differs_since_s = epoch, None, None
+        known = [planned] if self._looked_at is None else [planned, self._looked_at]
+        if any(self._is_near(figures, now, margin) for figures in known):
+            self._differs_since_s = None
+            return False
+        if self._differs_since_s is None:
+            self._differs_since_s = now_s
+        plain = max(change.ratio for change in changes(planned, now, self.cluster)) >= PLAIN
+        has_lasted = now_s - self._differs_since_s >= (after_s / 2 if plain else after_s)
+        if not has_lasted or now_s - self._replanned_s < self._hold_s or now_s - self._looked_s < LOOK_S:
+            return False
+        self._looked_s = now_s
+        return True
+
+    def found_nothing(self, figures: Estimates) -> None:
+        """No plan is better by the margin for these figures."""
+        self._looked_at, self._differs_since_s = figures, None
+
+    def replanned(self, now_s: float) -> None:
+        """Another plan is made for the figures of now."""
+        flaps = now_s - self._replanned_s < max(CALM_S, 2 * self._hold_s)
+        self._hold_s = min(2 * self._hold_s, MOST_HOLD_S) if flaps else HOLD_S
+        self._replanned_s, self._differs_since_s = now_s, None
+
+    def _is_near(self, before: Estimates, after: Estimates, margin: float) -> bool:
+        return all(change.ratio <= 1 + margin for change in changes(before, after, self.cluster))

@@ -1,0 +1,93 @@
+"""When the planner is asked to look for a better plan: dead band, persistence, growing pauses."""
+
+import pytest
+
+from coedge_ros.nodes.replanning import CALM_S, HOLD_S, MOST_HOLD_S, Replanning
+from coedge_ros.planning.tracking import Estimates
+from coedge_ros.spec.cluster import ClusterSpec, Host, Link, WorkerSpec
+
+CLUSTER = ClusterSpec((Host("here"),), (WorkerSpec("a", "here"),), Link(0.001, 1e6), "here")
+PLANNED = Estimates({"a": 1.0})
+SLOW, SLOWER = Estimates({"a": 0.6}), Estimates({"a": 0.35})
+
+
+class Bench:
+    """Time passes in tenths of a second."""
+
+    def __init__(self):
+        self.replanning, self.now_s, self.epoch = Replanning(CLUSTER), 100.0, 1
+
+    def due_after(self, seconds: float, now: Estimates, planned: Estimates = PLANNED) -> bool:
+        """Whether it is due at any time within `seconds`."""
+        found = False
+        for _ in range(round(10 * seconds)):
+            self.now_s += 0.1
+            found |= self.replanning.is_due(self.now_s, self.epoch, planned, now, margin=0.1, after_s=1.0)
+        return found
+
+    def replan(self) -> None:
+        self.replanning.replanned(self.now_s)
+        self.epoch += 1
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench()
+
+
+def test_figures_within_the_margin_are_never_looked_at(bench):
+    assert not bench.due_after(60.0, Estimates({"a": 0.92}))
+    assert not bench.due_after(60.0, Estimates({"a": 1.09}))
+
+
+def test_a_change_counts_when_it_has_lasted(bench):
+    assert not bench.due_after(0.9, SLOW)
+    assert bench.due_after(0.3, SLOW)
+
+
+def test_a_plain_change_needs_to_last_half_as_long(bench):
+    assert not bench.due_after(0.5, SLOWER)
+    assert bench.due_after(0.2, SLOWER)
+
+
+def test_a_passing_change_does_not_count(bench):
+    for _ in range(5):
+        assert not bench.due_after(0.9, SLOW)
+        assert not bench.due_after(0.2, PLANNED)
+
+
+def test_it_looks_again_when_figures_differ_from_those_for_which_nothing_better_was_found(bench):
+    assert bench.due_after(2.0, SLOW)
+    bench.replanning.found_nothing(SLOW)
+    assert not bench.due_after(60.0, SLOW)
+    assert not bench.due_after(60.0, PLANNED)
+    assert bench.due_after(2.0, SLOWER)
+
+
+def test_what_was_found_for_one_plan_says_nothing_of_another(bench):
+    assert bench.due_after(2.0, SLOW)
+    bench.replanning.found_nothing(SLOW)
+    bench.epoch += 1
+    assert bench.due_after(2.0, SLOW)
+
+
+def test_after_a_plan_it_rests_and_each_flap_doubles_the_rest(bench):
+    rests = []
+    for _ in range(4):
+        bench.replan()
+        began = bench.now_s
+        while not bench.due_after(0.1, SLOW):
+            pass
+        rests.append(round(bench.now_s - began, 1))
+    assert rests == [pytest.approx(HOLD_S * factor, abs=0.11) for factor in (1, 2, 4, 8)]
+
+
+def test_the_rest_has_a_limit_and_is_short_again_after_a_calm_time(bench):
+    for _ in range(20):
+        bench.replan()
+        bench.now_s += 1.0
+    bench.due_after(1.5, SLOW)
+    assert bench.due_after(MOST_HOLD_S, SLOW)
+    bench.now_s += 2 * MOST_HOLD_S + CALM_S
+    bench.replan()
+    assert bench.due_after(HOLD_S + 0.2, SLOW)

@@ -1,0 +1,171 @@
+"""The SROS2 policy allows what the nodes of a cluster use, and nothing else."""
+
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+import rclpy
+from rclpy.executors import SingleThreadedExecutor
+from rclpy.node import Node
+
+from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes
+from coedge_ros.nodes.security_policy import absolute, cluster_access, policy_xml
+
+SHIPPED = Path(__file__).parents[2] / "config" / "sros2" / "policies.xml"
+FILE = """
+hosts: [{name: box}, {name: robot}]
+workers: [{name: front, host: robot}, {name: rear, host: box}]
+links: {default: {alpha_s: 0.001, bytes_per_s: 1.0e+8}}
+"""
+KINDS = ("publish", "subscribe", "reply")
+
+
+def allowed(enclaves) -> dict[str, dict[str, set[str]]]:
+    """Absolute names by node and kind."""
+    return {
+        access.node: {
+            kind: {absolute(name, enclave.namespace, access.node) for name in getattr(access, kind)} for kind in KINDS
+        }
+        for enclave in enclaves
+        for access in enclave.nodes
+    }
+
+
+def in_file(text: str) -> dict[str, dict[str, set[str]]]:
+    """The same, read from a policy."""
+    found = {}
+    for profile in ElementTree.fromstring(text).iter("profile"):
+        names = found[profile.get("node")] = {kind: set() for kind in KINDS}
+        for rule in profile:
+            (action,) = rule.attrib
+            names[action] |= {absolute(e.text, profile.get("ns"), profile.get("node")) for e in rule}
+    return found
+
+
+def used_by(observer: Node, node: str, namespace: str) -> dict[str, set[str]]:
+    ask = (
+        observer.get_publisher_names_and_types_by_node,
+        observer.get_subscriber_names_and_types_by_node,
+        observer.get_service_names_and_types_by_node,
+    )
+    return {kind: {name for name, _ in call(node, namespace)} for kind, call in zip(KINDS, ask, strict=True)}
+
+
+@pytest.fixture
+def running(ros, tmp_path):
+    """All nodes of a cluster on two hosts, each in a context of its own; returns what one pass of them is."""
+    from coedge_ros.nodes.camera import Camera
+    from coedge_ros.nodes.load_visualizer import LoadVisualizer
+    from coedge_ros.nodes.partition_manager import PartitionManager
+    from coedge_ros.nodes.worker import Worker
+
+    kinds = {
+        "worker": Worker, "partition_manager": PartitionManager, "load_visualizer": LoadVisualizer, "camera": Camera
+    }  # fmt: skip
+    path = tmp_path / "cluster.yaml"
+    path.write_text(FILE)
+    options = ClusterOptions(cluster=str(path), model="espcn", weights="", height=24, width=24, namespace="team")
+    made = []
+    for spec in cluster_processes(options):
+        values = {k: v for k, v in spec.parameters.items() if v != "" and not isinstance(v, tuple)}
+        parameters = [part for k, v in values.items() for part in ("-p", f"{k}:={_yaml(v)}")]
+        context = rclpy.Context()
+        arguments = ["--ros-args", "-r", f"__node:={spec.name}", "-r", f"__ns:=/{spec.namespace}", *parameters]
+        rclpy.init(args=arguments, context=context, domain_id=ros.domain_id)
+        executor = SingleThreadedExecutor(context=context)
+        node = kinds[spec.executable](context=context)
+        executor.add_node(node)
+        made.append((node, executor, context))
+
+    def turn() -> None:
+        for node, executor, _ in made:
+            executor.spin_once(timeout_sec=0)
+            owner = getattr(node, "server", node)  # the manager's data side has the commands, a worker has its own
+            if hasattr(owner, "commands"):
+                owner.commands.run()
+            if hasattr(owner, "image_topic") and owner.images is None:
+                owner._open_camera()  # otherwise with the first plan
+
+    yield cluster_access(cluster_of(str(path)), "team"), turn
+    for node, executor, context in made:
+        executor.shutdown()
+        node.close()
+        node.destroy_node()
+        rclpy.try_shutdown(context=context)
+
+
+def _yaml(value) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+@pytest.mark.timeout(120)
+def test_the_policy_is_what_the_real_nodes_use(ros, running):
+    enclaves, turn = running
+    policy = allowed(enclaves)
+    observer = ros.node(Node, "observer")
+    seen = {}
+
+    def settled() -> bool:
+        turn()
+        present = dict(observer.get_node_names_and_namespaces())
+        if not set(policy) <= set(present):
+            return False
+        seen.update({node: used_by(observer, node, "/team") for node in policy})
+        return seen == policy
+
+    try:
+        ros.spin_until(settled, 60.0)
+    except AssertionError:
+        assert seen == policy  # pytest shows what differs
+
+
+def test_the_shipped_policy_is_that_of_the_shipped_cluster():
+    path = SHIPPED.parents[1] / "cluster.yaml"
+    text = policy_xml(cluster_access(cluster_of(str(path))))
+    assert SHIPPED.read_text() == text, "run: coedge security --output config/sros2/policies.xml"
+    assert in_file(text) == allowed(cluster_access(cluster_of(str(path))))
+
+
+def test_only_the_manager_publishes_plans_and_results():
+    policy = in_file(SHIPPED.read_text())
+    for topic, writer in (("partition_plan", "partition_manager"), ("result", "manager_data")):
+        assert [n for n, may in policy.items() if f"/coedge/{topic}" in may["publish"]] == [writer]
+
+
+def test_each_participant_reads_its_own_fragments_only_and_cameras_and_visualizers_none():
+    policy = in_file(SHIPPED.read_text())
+    readers = {
+        node: {name for name in may["subscribe"] if "/fragments/" in name}
+        for node, may in policy.items()
+        if any("/fragments/" in name for name in may["publish"] | may["subscribe"])
+    }
+    assert readers == {f"{n}_data": {f"/coedge/fragments/{n}"} for n in ("worker_1", "worker_2", "worker_3", "manager")}
+    for node in readers:
+        assert f"/coedge/fragments/{node.removesuffix('_data')}" not in policy[node]["publish"]
+
+
+def test_more_topics_to_read_and_another_prefix_are_as_asked_for():
+    cluster = cluster_of(str(SHIPPED.parents[1] / "cluster.yaml"))
+    enclaves = cluster_access(cluster, "a/b", "/cam/image_raw", "secure", ["/clock"])
+    assert enclaves[0].path == "/secure/worker_1" and enclaves[0].namespace == "/a/b"
+    policy = allowed(enclaves)
+    assert {n for n, may in policy.items() if "/cam/image_raw" in may["subscribe"]} == {
+        "manager_data", "load_visualizer"
+    }  # fmt: skip
+    assert "/cam/image_raw" in policy["camera"]["publish"]
+    assert all(("/clock" in may["subscribe"]) != node.endswith("_data") for node, may in policy.items())
+
+
+@pytest.mark.parametrize("with_keystore", [False, True])
+def test_security_that_cannot_be_had_is_refused_in_one_line(ros, monkeypatch, tmp_path, with_keystore):
+    (tmp_path / "enclaves").mkdir()
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.setenv("ROS_SECURITY_STRATEGY", "Enforce")
+    monkeypatch.delenv("ROS_SECURITY_KEYSTORE", raising=False)
+    if with_keystore:
+        monkeypatch.setenv("ROS_SECURITY_KEYSTORE", str(tmp_path))
+    process = ros.start("coedge_ros.nodes.camera", "-p", "source:=example")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 2 and "Traceback" not in text, text
+    (line,) = [line for line in text.splitlines() if line.startswith("error:")]
+    assert "ROS_SECURITY_ENABLE" in line and "docs/security.md" in line
