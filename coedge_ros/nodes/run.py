@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import rclpy
@@ -20,7 +20,7 @@ from coedge_ros.errors import UserError
 from coedge_ros.nodes.loader import Loader, any_busy
 from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.security import security_told
-from coedge_ros.nodes.shared_memory import remove_stale_segments
+from coedge_ros.nodes.shared_memory import hold_dead_ports, remove_stale_segments
 
 EXIT_DONE = 0  # finished by itself, or asked to stop
 EXIT_USER_ERROR = 2  # as command line tools do
@@ -50,7 +50,7 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     """
     node = None
     try:
-        with security_told():
+        with security_told(), _numbers_of_its_own():
             rclpy.init(args=args)
             node = make_node()
         rclpy.spin_until_future_complete(node, node.done)
@@ -67,6 +67,18 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
             node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+
+
+@contextlib.contextmanager
+def _numbers_of_its_own() -> Iterator[None]:
+    """The participant made inside takes no shared-memory port of a killed process that others still have open."""
+    domain = os.environ.get("ROS_DOMAIN_ID", "")
+    held = hold_dead_ports(int(domain) if domain.isdecimal() else 0)
+    try:
+        yield
+    finally:
+        for one in held:
+            one.close()
 
 
 class Server(Protocol):
@@ -108,7 +120,7 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
     executor = SingleThreadedExecutor()
     node, thread, code = None, None, EXIT_DONE
     try:
-        with security_told():
+        with security_told(), _numbers_of_its_own():
             node = make_node()
         executor.add_node(node)
         thread = threading.Thread(target=_spin, args=(executor, node, stop), name="control")

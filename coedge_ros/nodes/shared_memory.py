@@ -6,6 +6,9 @@ that closes it; where one of them was killed, it stays for good, without a lock 
 
 A port that anybody has open is left alone, although its reader may be dead: Fast DDS renews it under a mutex of its
 own, and whoever removes port or mutex meanwhile can make two ports of it, a reader at one and its writers at the other.
+The same happens, without anybody's doing, where a reader was killed in the moment between waiting and reading: writers
+then take its port for a living one for ever, and a process that takes over its number is never heard by them. So the
+numbers of dead readers' ports are not used again while anybody has them open.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ import contextlib
 import fcntl
 import os
 import re
+import socket
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -21,6 +25,8 @@ from pathlib import Path
 FOLDER = Path("/dev/shm")
 _NAME = re.compile(r"(?:fastrtps|fastdds)_(?:[0-9a-f]{16}|port[0-9]+)")
 _PORT = re.compile(r"(?:fastrtps|fastdds)_port[0-9]+")
+_MAPPED_PORT = re.compile(r"(?:fastrtps|fastdds)_port([0-9]+)(?P<deleted> \(deleted\))?")
+MOST_HELD = 16  # port numbers: participants past the 32nd are not found by unicast discovery on a host
 _YOUNG_S = 2.0  # a process that starts makes the file first, its lock file a moment later, and then locks it
 
 
@@ -93,9 +99,43 @@ def bytes_in_use(pids: Iterable[int], folder: Path = FOLDER) -> int:
     return size
 
 
-def _is_free(lock: Path) -> bool:
+def dead_ports(domain: int, folder: Path = FOLDER) -> list[int]:
+    """Numbers of unicast ports of a domain whose reader is gone and which a process has open, lowest first.
+
+    Either the file was removed, which only a new reader or writer that found its lock free does, or the lock is free.
+    """
+    first = 7400 + 250 * domain  # DDSI-RTPS 9.6.1.1; the ten below are for multicast, and shared
+    found = set()
+    for name in _mapped(folder) or ():
+        port = _MAPPED_PORT.fullmatch(name)
+        if port and first + 10 <= int(port[1]) < first + 250 and (port["deleted"] or _is_left(folder / f"{name}_el")):
+            found.add(int(port[1]))
+    return sorted(found)
+
+
+def _is_left(lock: Path) -> bool:
+    return lock.exists() and _is_free(lock, age_s=0)
+
+
+def hold_dead_ports(domain: int, folder: Path = FOLDER) -> list[socket.socket]:
+    """Occupy the UDP ports of the same numbers, so that Fast DDS takes others for this process.
+
+    Keep the sockets until the participant exists. At most MOST_HELD are held, the highest, which died last.
+    """
+    held = []
+    for number in dead_ports(domain, folder)[-MOST_HELD:]:
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        try:
+            one.bind(("", number))
+            held.append(one)
+        except OSError:  # in use: Fast DDS will find that too
+            one.close()
+    return held
+
+
+def _is_free(lock: Path, age_s: float = _YOUNG_S) -> bool:
     try:
-        if time.time() - lock.stat().st_mtime < _YOUNG_S:
+        if time.time() - lock.stat().st_mtime < age_s:
             return False
         with lock.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

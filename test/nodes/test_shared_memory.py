@@ -1,13 +1,21 @@
 """What killed processes have left in shared memory goes; what living ones use stays."""
 
+import contextlib
 import fcntl
 import mmap
 import os
+import socket
 import time
 
 import pytest
 
-from coedge_ros.nodes.shared_memory import bytes_in_use, remove_stale_segments, stale_segments
+from coedge_ros.nodes.shared_memory import (
+    bytes_in_use,
+    dead_ports,
+    hold_dead_ports,
+    remove_stale_segments,
+    stale_segments,
+)
 
 SEGMENT, PORT = "fastdds_0123456789abcdef", "fastdds_port7411"
 
@@ -110,3 +118,33 @@ def test_other_files_are_never_touched(tmp_path):
 
 def test_a_system_without_that_folder_has_nothing_stale(tmp_path):
     assert stale_segments(tmp_path / "none") == [] and remove_stale_segments(tmp_path / "none") == 0
+
+
+def test_ports_of_dead_readers_are_those_without_a_lock_or_removed_while_somebody_has_them_open(tmp_path):
+    for number in (7411, 7413, 7415, 7400, 7661):
+        leave(tmp_path, f"fastdds_port{number}")
+    with contextlib.ExitStack() as opened:
+        for number in (7411, 7413, 7415, 7400, 7661):
+            file = opened.enter_context((tmp_path / f"fastdds_port{number}").open("r+b"))
+            opened.enter_context(mmap.mmap(file.fileno(), 0))
+        fcntl.flock(opened.enter_context((tmp_path / "fastdds_port7413_el").open()), fcntl.LOCK_EX)  # its reader lives
+        (tmp_path / "fastdds_port7415_el").unlink()  # a reader has taken it over, or left in good order
+        assert dead_ports(0, tmp_path) == [7411]  # 7400 is for multicast, 7661 another domain's
+        (tmp_path / "fastdds_port7415").unlink()
+        assert dead_ports(0, tmp_path) == [7411, 7415]
+        assert dead_ports(1, tmp_path) == [7661]
+    assert dead_ports(0, tmp_path) == []
+
+
+def test_the_numbers_of_dead_readers_are_occupied_until_they_are_let_go(tmp_path):
+    port = 7400 + 250 * 99 + 10 + 101  # of a domain and a participant that nobody uses
+    leave(tmp_path, f"fastdds_port{port}")
+    with (tmp_path / f"fastdds_port{port}").open("r+b") as file, mmap.mmap(file.fileno(), 0):
+        held = hold_dead_ports(99, tmp_path)
+        assert hold_dead_ports(99, tmp_path) == []  # somebody has them: that is enough
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as other:
+        with pytest.raises(OSError, match="in use"):
+            other.bind(("", port))
+        for one in held:
+            one.close()
+        other.bind(("", port))
