@@ -42,14 +42,15 @@ def measured_cluster(
     values: dict[str, Any], model: str, weights: str, size: tuple[int, int], budget_s: float = 0.5
 ) -> dict[str, Any]:
     """The cluster's values with stage times and message costs, as `coedge profile` measures them."""
-    from coedge_ros.cli.profile import measure, with_measurements
+    from coedge_ros.cli.profile import measure, stage_on_a_share_s, with_measurements
     from coedge_ros.nodes.link_probe import probe_within_host
     from coedge_ros.profiling.stage_times import measure_stage_overhead
 
     threads = [worker.get("threads", 1) for worker in values["workers"]]
     measured, slower = measure(model, weights, size, threads, budget_s)
     by_name = dict(zip([worker["name"] for worker in values["workers"]], measured, strict=True))
-    return with_measurements(values, by_name, measure_stage_overhead(), probe_within_host(), slower)
+    link = probe_within_host(stage_s=stage_on_a_share_s(measured))
+    return with_measurements(values, by_name, measure_stage_overhead(), link, slower)
 
 
 def telling_weights(model: str, weights: str, size: tuple[int, int], folder: Path) -> str:

@@ -6,13 +6,17 @@ import argparse
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from statistics import mean
 
+import numpy as np
 import yaml
 
 from coedge_ros.cli.planning_inputs import add_model_arguments, parse_size
 from coedge_ros.errors import UserError
+from coedge_ros.spec.cluster import MeasuredTimes
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,7 +58,7 @@ def run(args: argparse.Namespace) -> int:
         os.environ.update(dds_environment())
         from coedge_ros.nodes.link_probe import probe_within_host
 
-        link = probe_within_host()
+        link = probe_within_host(stage_s=stage_on_a_share_s(list(by_name.values())))
     if args.json:
         found = {"workers": {n: asdict(t) for n, t in by_name.items()}, "slowdown": slower}
         if link:
@@ -81,7 +85,7 @@ def kept_or_measured(args: argparse.Namespace, size: tuple[int, int] | None, thr
 
     from coedge_ros.graph.loading import load_model
     from coedge_ros.profiling.cache import Key, hardware
-    from coedge_ros.spec.cluster import MeasuredTimes, StageTimes
+    from coedge_ros.spec.cluster import StageTimes
 
     loaded = load_model(args.model, weights=args.weights or None)
     height, width = size or loaded.input_size or (224, 224)
@@ -122,6 +126,13 @@ def measure(model: str, weights: str, size: tuple[int, int] | None, threads: lis
         )
         times = measure_together(choices, budget_s, lambda: progress.advance(task))
         return times, slowdown(times, choices[0], budget_s) if len(choices) > 1 else 1.0
+
+
+def stage_on_a_share_s(times: Sequence[MeasuredTimes]) -> float:
+    """Mean time of a stage when all workers have equal shares of the rows [s]."""
+    return mean(
+        float(np.interp(max(stage.rows) / len(times), stage.rows, stage.seconds)) for t in times for stage in t.stages
+    )
 
 
 def with_measurements(values: dict, measured: dict, stage_s: float = 0.0, link=None, slower: float = 1.0) -> dict:

@@ -5,7 +5,8 @@ there with n bytes and back with 16: the slope over n is 1 / beta, half of what 
 everything that a worker pays: filling the message, DDS, waking up, taking it and putting chunks together.
 
 Two workers that exchange rows pay more than that: caches are full of maps, processors share clock and memory, and each
-waits for the slower one. So both ends also compute, send and wait for each other, round after round (`meeting_s`).
+waits for the slower one. So both ends also compute, send and wait for each other, round after round (`meeting_s`). They
+compute for as long as a stage of the model takes: the longer a stage, the longer the wait for whoever is late.
 """
 
 from __future__ import annotations
@@ -34,7 +35,8 @@ LOST_AFTER_S = 2.0
 _LEAST_ALPHA_S = 1e-5
 WINDOW, _STREAM_BYTES, _STREAM_MOST = 4, 67108864, 1000
 MEETING_BYTES, MEETINGS = 20000, 60  # about a row of a large map; any other transfer is answered with 16 bytes
-_MEETING_MAP = (1, 64, 120, 160)  # its 3x3 convolution takes about 10 ms, as a stage does
+STAGE_S, _LONGEST_STAGE_S = 0.0015, 0.03  # what an end computes between two meetings
+_MEETING_MAP = (1, 64, 40, 53)  # its 3x3 convolution takes about 1.5 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ class LinkFigures:
         return float(alpha), float(per_byte)
 
 
-def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None) -> None:
+def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None, meeting_rows: int = 0) -> None:
     """The far end: answers every transfer with 16 bytes, until the process is told to end (SIGTERM)."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
@@ -102,7 +104,7 @@ def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None) -> No
     while not stop.is_set() and (parent is None or parent.is_alive()):
         if number := end.take(0.1):
             if end.taken_bytes == MEETING_BYTES:
-                _meet(end, number)
+                _meet(end, number, meeting_rows)
             else:
                 end.send(16, number)
     end.close()
@@ -113,13 +115,13 @@ def near(
     chunk_bytes: int = CHUNK_BYTES,
     sizes: tuple[int, ...] = SIZES,
     qos: dict[str, Any] | None = None,
-    with_meetings: bool = False,
+    meeting_rows: int = 0,
     with_streams: bool = False,
 ) -> LinkFigures:
     """Measure from this process to one that runs `far`, over the domain and transport that the environment names.
 
-    `with_meetings` measures `meeting_s` too, which takes a second of computing at both ends. rclpy must not be
-    initialised in this process.
+    With `meeting_rows`, the same at both ends, `meeting_s` is measured too, beside convolutions of so many rows. rclpy
+    must not be initialised in this process.
 
     Raises
     ------
@@ -139,7 +141,7 @@ def near(
         figures = _round_trips(end, repeats, sizes)
         if with_streams:
             figures = replace(figures, stream_bytes_per_s={size: _stream(end, size) for size in sizes})
-        return replace(figures, meeting_s=_invite(end)) if with_meetings else figures
+        return replace(figures, meeting_s=_invite(end, meeting_rows)) if meeting_rows else figures
     finally:
         end.close()
 
@@ -150,12 +152,14 @@ def probe_within_host(
     sizes: tuple[int, ...] = SIZES,
     with_meetings: bool = True,
     with_streams: bool = False,
+    stage_s: float = STAGE_S,
 ) -> LinkFigures:
-    """Measure between this process and a child, see `near`."""
-    child = multiprocessing.get_context("spawn").Process(target=far, args=(chunk_bytes,), daemon=True)
+    """Measure between this process and a child, see `near`; `stage_s` is how long both compute between two meetings."""
+    rows = _rows_for(stage_s) if with_meetings else 0
+    child = multiprocessing.get_context("spawn").Process(target=far, args=(chunk_bytes, None, rows), daemon=True)
     child.start()
     try:
-        return near(repeats, chunk_bytes, sizes, with_meetings=with_meetings, with_streams=with_streams)
+        return near(repeats, chunk_bytes, sizes, meeting_rows=rows, with_streams=with_streams)
     finally:
         child.terminate()
         child.join(5.0)
@@ -198,21 +202,35 @@ def _stream(end: LinkEnd, size_bytes: int) -> float:
     return count * size_bytes / (time.perf_counter() - began)
 
 
-def _invite(end: LinkEnd) -> float:
+def _rows_for(stage_s: float) -> int:
+    """Rows whose convolution takes `stage_s` on one thread of this machine, within bounds."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    x, weight = torch.zeros(_MEETING_MAP), torch.zeros(64, 64, 3, 3)
+    seconds = []
+    for _ in range(10):
+        began = time.perf_counter()
+        torch.nn.functional.conv2d(x, weight, padding=1)
+        seconds.append(time.perf_counter() - began)
+    torch.set_num_threads(threads)
+    return max(1, round(x.shape[2] * min(stage_s, _LONGEST_STAGE_S) / median(seconds)))
+
+
+def _invite(end: LinkEnd, rows: int) -> float:
     """Have both ends compute and exchange; `LinkFigures.meeting_s`."""
     first = end.last_sent + 1
     end.send(MEETING_BYTES, first)
-    return _meet(end, first)
+    return _meet(end, first, rows)
 
 
-def _meet(end: LinkEnd, first: int) -> float:
+def _meet(end: LinkEnd, first: int, rows: int) -> float:
     """Compute, send, wait for what the other sends, again and again: mean time from computed to taken.
 
     The slowest tenth, in which something else had the processor, is left out. `first` numbers the transfer before.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    x, weight = torch.zeros(_MEETING_MAP), torch.zeros(64, 64, 3, 3)
+    x, weight = torch.zeros(*_MEETING_MAP[:2], rows or _MEETING_MAP[2], _MEETING_MAP[3]), torch.zeros(64, 64, 3, 3)
     seconds = []
     for number in range(first + 1, first + 1 + MEETINGS):
         torch.nn.functional.conv2d(x, weight, padding=1)

@@ -26,7 +26,7 @@ FOLDER = Path("/dev/shm")
 _NAME = re.compile(r"(?:fastrtps|fastdds)_(?:[0-9a-f]{16}|port[0-9]+)")
 _PORT = re.compile(r"(?:fastrtps|fastdds)_port[0-9]+")
 _MAPPED_PORT = re.compile(r"(?:fastrtps|fastdds)_port([0-9]+)(?P<deleted> \(deleted\))?")
-MOST_HELD = 16  # port numbers: participants past the 32nd are not found by unicast discovery on a host
+MOST_HELD = 60  # port numbers, two for each participant: one past the 32nd is not found by unicast discovery on a host
 _YOUNG_S = 2.0  # a process that starts makes the file first, its lock file a moment later, and then locks it
 
 
