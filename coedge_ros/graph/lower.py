@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from math import prod
+from pathlib import Path
 
 import torch
 from torch import nn
@@ -12,6 +13,7 @@ from torch import nn
 from coedge_ros.errors import ModelError
 from coedge_ros.graph.digest import model_digest
 from coedge_ros.graph.ir import Node, NodeGraph, Ref
+from coedge_ros.graph.kept_trace import keep_trace, read_trace
 from coedge_ros.graph.rules import (  # noqa: F401
     convolution,
     flat_linear,
@@ -70,6 +72,7 @@ def partition_model(
     digest: str | None = None,
     strict: bool = False,
     device: torch.device = CPU,
+    kept: Path | None = None,
 ) -> PartitionedModel:
     """Trace a model at one input size and find the row rule of every operator.
 
@@ -85,13 +88,20 @@ def partition_model(
         Refuse a model in which an operator needs a whole map; a pooled head does not.
     device : torch.device
         Where it is to compute; `module` itself is on the CPU.
+    kept : Path, optional
+        File of the traced graph (see `trace_file`): read when it is there, written when it is not.
 
     Raises
     ------
     ModelError
         When torch.export cannot trace it, nothing can be split, or `strict` refuses.
     """
-    nodes = trace(PixelInput(module, mean, std), height, width)
+    whole = PixelInput(module, mean, std).eval()
+    nodes = read_trace(kept, whole) if kept and kept.exists() else None
+    if nodes is None:
+        nodes = trace(whole, height, width)
+        if kept:
+            keep_trace(kept, nodes, whole)
     return partition_nodes(nodes, digest or model_digest(module), strict=strict, device=device)
 
 

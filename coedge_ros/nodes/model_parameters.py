@@ -7,9 +7,12 @@ from typing import Any
 
 from coedge_ros.errors import UserError
 from coedge_ros.execution.device import device_of
+from coedge_ros.graph.kept_trace import trace_file
 from coedge_ros.graph.loading import LoadedModel, load_model
 from coedge_ros.graph.lower import PartitionedModel, partition_model
+from coedge_ros.graph.zoo.registry import zoo_names
 from coedge_ros.nodes.parameters import Parameter
+from coedge_ros.profiling.cache import cache_folder
 
 MODEL_PARAMETERS = (
     Parameter("model", "mobilenet_v2", "Model: a zoo name, package.module:factory, or a .pt2 file.", read_only=True),
@@ -56,8 +59,11 @@ def load_and_partition(values: dict[str, Any]) -> tuple[LoadedModel, Partitioned
     )
     height, width = input_size_of(values, loaded)
     device = device_of(values.get("device", "cpu"))
+    kept = None
+    if loaded.spec in zoo_names() and values["model_arguments"] in ("", "{}"):
+        kept = trace_file(cache_folder(), loaded.spec, loaded.digest, (height, width), loaded.mean, loaded.std)
     model = partition_model(
-        loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=loaded.digest, device=device
+        loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=loaded.digest, device=device, kept=kept
     )
     return loaded, model
 
