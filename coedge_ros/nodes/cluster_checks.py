@@ -63,8 +63,18 @@ class Endpoint:
     qos: QoSProfile
 
 
-def check_members(expected: Collection[str], workers: Iterable[HeardWorker], managers: int) -> list[Finding]:
-    """Who of the cluster file is missing, who is there unexpectedly, who is there twice."""
+def check_members(
+    expected: Collection[str], workers: Iterable[HeardWorker], managers: int, known: Collection[str] = ()
+) -> list[Finding]:
+    """Who of the cluster file is missing, who is there unexpectedly, who is there twice.
+
+    Parameters
+    ----------
+    expected : collection of str
+        Workers that the manager waits for.
+    known : collection of str
+        All workers of the cluster file, those included that may come later or never.
+    """
     heard, found = list(workers), []
     names = {w.name for w in heard}
     if missing := sorted(set(expected) - names):
@@ -73,7 +83,7 @@ def check_members(expected: Collection[str], workers: Iterable[HeardWorker], man
             "start them; if they run: same ROS_DOMAIN_ID and namespace, and no discovery range of one host (coedge "
             "doctor there)",
         ))  # fmt: skip
-    if strange := sorted(names - set(expected)):
+    if strange := sorted(names - set(expected) - set(known)):
         found.append(warn(
             "workers", f"not in the cluster file: {', '.join(strange)}",
             "add them to the file, or give the cluster that they belong to another ROS_DOMAIN_ID",

@@ -11,6 +11,7 @@ from rclpy.node import Node
 from coedge_ros.msg import PartitionPlan, WorkerStatus
 from coedge_ros.nodes import cluster_checks, qos, topics
 from coedge_ros.nodes.cluster_checks import Endpoint, HeardPlan, HeardWorker
+from coedge_ros.nodes.security import security_told
 from coedge_ros.spec.cluster import ClusterSpec
 from coedge_ros.spec.finding import Finding
 
@@ -80,10 +81,11 @@ def findings_of(examiner: Examiner, cluster: ClusterSpec | None) -> list[Finding
     """All checks of what was heard."""
     workers = list(examiner.workers.values())
     expected = cluster.expected if cluster else tuple(w.name for w in workers)
+    known = cluster.worker_names if cluster else ()
     newest = {w.name: w for w in sorted(workers, key=lambda w: w.last_s)}  # a restarted worker once
     current = list(newest.values())
     return [
-        *cluster_checks.check_members(expected, workers, examiner.managers()),
+        *cluster_checks.check_members(expected, workers, examiner.managers(), known),
         cluster_checks.check_protocol(current, examiner.plan),
         *cluster_checks.check_model(current, examiner.plan),
         *cluster_checks.check_clocks(current),
@@ -94,9 +96,10 @@ def findings_of(examiner: Examiner, cluster: ClusterSpec | None) -> list[Finding
 def examine(namespace: str, cluster: ClusterSpec | None, listen_s: float) -> list[Finding]:
     """Listen to the cluster of a namespace in this process's ROS domain, then check."""
     context = rclpy.Context()
-    rclpy.init(args=[], context=context)
     try:
-        examiner = Examiner(namespace, context)
+        with security_told():
+            rclpy.init(args=[], context=context)
+            examiner = Examiner(namespace, context)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(examiner)
         end = time.monotonic() + listen_s

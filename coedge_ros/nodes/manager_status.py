@@ -11,6 +11,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from coedge_ros.msg import ManagerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.diagnostics import diagnostic_array
+from coedge_ros.nodes.pace import steady_timer
 from coedge_ros.nodes.supervisor import IssuedPlan
 
 if TYPE_CHECKING:
@@ -47,8 +48,8 @@ class ManagerReport:
         self._status = manager.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
         self._diagnostics = manager.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, qos.DIAGNOSTICS)
         group = MutuallyExclusiveCallbackGroup()
-        manager.create_timer(STATUS_S, self._send, callback_group=group)
-        manager.create_timer(DIAGNOSTICS_S, self._send_diagnostics, callback_group=group)
+        steady_timer(manager, STATUS_S, self._send, group)
+        steady_timer(manager, DIAGNOSTICS_S, self._send_diagnostics, group)
 
     def say(self, state: int | None, text: str | None = None) -> None:
         """Change state and text; None leaves them."""

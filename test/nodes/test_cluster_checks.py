@@ -45,6 +45,14 @@ def test_members_that_are_missing_strange_doubled_or_broken_are_named(workers, m
     assert text in complaint
 
 
+def test_a_worker_of_the_file_that_the_manager_does_not_wait_for_may_be_there_or_not():
+    spare = replace(A, name="c", instance=3)
+    for workers in ([A, B], [A, B, spare]):
+        assert complaints(cluster_checks.check_members(["a", "b"], workers, 1, known=["a", "b", "c"])) == []
+    (complaint,) = complaints(cluster_checks.check_members(["a"], [A, replace(A, name="x", instance=4)], 1, ["a", "b"]))
+    assert "warn: not in the cluster file: x" in complaint
+
+
 def test_a_worker_that_was_restarted_is_no_second_one():
     before, after = replace(B, instance=8, last_s=1.0), replace(B, first_s=2.0)
     assert complaints(cluster_checks.check_members(["a", "b"], [A, before, after], 1)) == []
