@@ -57,7 +57,8 @@ def keystore(tmp_path_factory) -> Path:
             (folder / name).symlink_to(os.path.relpath(public / name, folder))
         (folder / "governance.p7s").symlink_to(os.path.relpath(enclaves / "governance.p7s", folder))
         key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", "key.pem"]
-        openssl("req", *key, "-subj", f"/CN={enclave.path}", "-out", "request.pem", cwd=folder)
+        subject = "/CN=" + enclave.path.replace("/", "\\/")
+        openssl("req", *key, "-subj", subject, "-out", "request.pem", cwd=folder)
         by = ["-CA", str(private / "sros2CA.cert.pem"), "-CAkey", str(private / "sros2CA.key.pem"), "-CAcreateserial"]
         openssl("x509", "-req", *by, "-days", "3650", "-in", "request.pem", "-out", "cert.pem", cwd=folder)
         names = {absolute(t, enclave.namespace, n.node) for n in enclave.nodes for t in n.publish}
