@@ -8,9 +8,10 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from coedge_ros.msg import PartitionPlan, WorkerStatus
+from coedge_ros.msg import ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import cluster_checks, qos, topics
-from coedge_ros.nodes.cluster_checks import Endpoint, HeardPlan, HeardWorker
+from coedge_ros.nodes.cluster_checks import Endpoint, HeardManager, HeardPlan, HeardWorker
+from coedge_ros.nodes.manager_status import STATES as MANAGER_STATES
 from coedge_ros.nodes.security import security_told
 from coedge_ros.spec.cluster import ClusterSpec
 from coedge_ros.spec.finding import Finding
@@ -27,8 +28,10 @@ class Examiner(Node):
         super().__init__(NAME, namespace=namespace, context=context)
         self.workers: dict[tuple[str, int], HeardWorker] = {}
         self.plan: HeardPlan | None = None
+        self.manager: HeardManager | None = None
         self.create_subscription(WorkerStatus, topics.WORKER_STATUS, self._worker, qos.STATUS)
         self.create_subscription(PartitionPlan, topics.PARTITION_PLAN, self._plan, qos.PLAN)
+        self.create_subscription(ManagerStatus, topics.MANAGER_STATUS, self._manager, qos.MANAGER_STATUS)
 
     def _worker(self, message: WorkerStatus) -> None:
         key, now_s = (message.name, message.instance), time.monotonic()
@@ -41,12 +44,17 @@ class Examiner(Node):
             message.name, message.instance, message.host, message.protocol_version, message.model_digest,
             (message.height, message.width), message.message if message.state == WorkerStatus.STATE_ERROR else "",
             heard.first_s if heard else now_s, now_s, min(behind_s, heard.clock_s) if heard else behind_s,
+            message.message if message.state == WorkerStatus.STATE_RESTING else "",
         )  # fmt: skip
 
     def _plan(self, message: PartitionPlan) -> None:
         if message.action == PartitionPlan.PREPARE:
             size = (message.height, message.width)
             self.plan = HeardPlan(message.protocol_version, message.model_digest, size)
+
+    def _manager(self, message: ManagerStatus) -> None:
+        state = MANAGER_STATES.get(message.state, "error")
+        self.manager = HeardManager(state, message.message, tuple(message.missing), message.frames_received)
 
     def managers(self) -> int:
         """How many processes publish a manager's status in this namespace."""
@@ -86,6 +94,7 @@ def findings_of(examiner: Examiner, cluster: ClusterSpec | None) -> list[Finding
     current = list(newest.values())
     return [
         *cluster_checks.check_members(expected, workers, examiner.managers(), known),
+        *cluster_checks.check_manager(examiner.manager),
         cluster_checks.check_protocol(current, examiner.plan),
         *cluster_checks.check_model(current, examiner.plan),
         *cluster_checks.check_clocks(current),
