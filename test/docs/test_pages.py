@@ -77,7 +77,7 @@ def test_every_command_of_every_page_is_understood(monkeypatch):
             except SystemExit:
                 pytest.fail(f"{name_of(page)}: coedge {shlex.join(arguments)}")
             seen += 1
-    assert seen > 30
+    assert seen >= 25
 
 
 def test_every_launch_argument_of_every_page_exists():
@@ -89,7 +89,7 @@ def test_every_launch_argument_of_every_page_exists():
                 given = {word.partition(":=")[0] for word in words if ":=" in word}
                 assert given <= set(known), f"{name_of(page)}: {given - set(known)}"
                 seen += 1
-    assert seen > 5
+    assert seen >= 5
 
 
 def test_every_cluster_file_of_every_page_loads(tmp_path):
