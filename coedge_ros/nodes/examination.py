@@ -60,6 +60,11 @@ class Examiner(Node):
         """How many processes publish a manager's status in this namespace."""
         return self.count_publishers(self.resolve_topic_name(topics.MANAGER_STATUS))
 
+    def has_heard_all(self, cluster: ClusterSpec | None) -> bool:
+        """Whether the manager and all workers that it waits for have said something."""
+        expected = cluster.expected if cluster else ()
+        return self.manager is not None and set(expected) <= {name for name, _ in self.workers}
+
     def endpoints(self) -> list[Endpoint]:
         """All but our own, on every topic of the namespace and on what its nodes use elsewhere."""
         found = []
@@ -103,7 +108,13 @@ def findings_of(examiner: Examiner, cluster: ClusterSpec | None) -> list[Finding
 
 
 def examine(namespace: str, cluster: ClusterSpec | None, listen_s: float) -> list[Finding]:
-    """Listen to the cluster of a namespace in this process's ROS domain, then check."""
+    """Listen to the cluster of a namespace in this process's ROS domain, then check.
+
+    Parameters
+    ----------
+    listen_s : float
+        For so long, and up to twice as long while somebody is missing.
+    """
     context = rclpy.Context()
     try:
         with security_told():
@@ -112,8 +123,9 @@ def examine(namespace: str, cluster: ClusterSpec | None, listen_s: float) -> lis
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(examiner)
         end = time.monotonic() + listen_s
-        while (left_s := end - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=left_s)
+        last = end + listen_s  # for whoever is missing: on busy hosts discovery takes seconds
+        while (now_s := time.monotonic()) < end or (now_s < last and not examiner.has_heard_all(cluster)):
+            executor.spin_once(timeout_sec=min(0.1, last - now_s))
         findings = findings_of(examiner, cluster)
         executor.shutdown()
         examiner.destroy_node()

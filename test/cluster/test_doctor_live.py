@@ -12,7 +12,7 @@ pytestmark = pytest.mark.timeout(180)
 def test_a_healthy_cluster_gives_no_cause_for_complaint(cluster, reference, monkeypatch):
     cluster.ask(reference.frames(1)[0])
     monkeypatch.setenv("ROS_DOMAIN_ID", str(cluster.domain))
-    found = examine(NAMESPACE, cluster_of(cluster.options.cluster), 1.5)
+    found = examine(NAMESPACE, cluster_of(cluster.options.cluster), 3.0)
     assert [str(f) for f in found if f.level != "ok"] == []
     said = "\n".join(map(str, found))
     assert "workers: ok: all 3 are there" in said and "manager state: ok: active" in said
