@@ -30,7 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cluster", default="", metavar="FILE", help="cluster file; the shipped one when left out")
     parser.add_argument("--host", default="", help="name of this host in the cluster file")
     parser.add_argument("--live", action="store_true", help="listen to the running cluster too")
-    parser.add_argument("--listen", type=float, default=4.0, metavar="S", help="with --live: seconds to listen")
+    parser.add_argument(
+        "--listen",
+        type=float,
+        default=4.0,
+        metavar="S",
+        help="with --live: seconds to listen, twice as long when somebody is missing",
+    )
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="with --live: namespace of the cluster's nodes")
     parser.add_argument("--remove-stale", action="store_true", help="remove shared memory that killed processes left")
     parser.add_argument("--json", default="", metavar="FILE", help="write the findings as JSON; - for standard output")

@@ -28,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "number, example, example_video; '' for no camera node")  # fmt: skip
     parser.add_argument("--image-topic", default="image", help="topic of the images")
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of all nodes")
+    parser.add_argument("--enclave", default="", metavar="PREFIX",
+                        help="SROS2: run each process in the enclave PREFIX/NAME; see coedge security")  # fmt: skip
+    parser.add_argument("--use-sim-time", action="store_true", help="take the time of stamps from /clock")
     parser.add_argument("--host", default="", help="start only the workers that the cluster file puts on this host")
     parser.add_argument("--only", choices=("all", "manager", "workers"), default="all", help="what to start here")
     parser.add_argument("--planner", default="fused", help="how rows are shared out")
@@ -76,7 +79,8 @@ def run(args: argparse.Namespace) -> int:
     check_model(args.model, args.weights)
     options = ClusterOptions(
         cluster=args.cluster, model=args.model, weights=args.weights, height=height, width=width, source=args.source,
-        image_topic=args.image_topic, namespace=args.namespace, host=args.host,
+        image_topic=args.image_topic, namespace=args.namespace, host=args.host, enclave=args.enclave,
+        use_sim_time=args.use_sim_time,
         camera={"loop": args.loop, "rate_hz": args.rate, "wait_for_subscribers": 2, "wait_timeout_s": 300.0},
         manager={
             "planner": args.planner, "objective": args.objective, "deadline_s": args.deadline_ms / 1e3,

@@ -25,6 +25,8 @@ class HeardWorker:
         Input (H, W) of its model.
     error : str
         Why it cannot work; empty when it can, or will.
+    resting : str
+        Why its host must not work now (battery, heat); empty when it may.
     first_s, last_s : float
         When it was heard first and last, monotonic.
     clock_s : float
@@ -41,6 +43,29 @@ class HeardWorker:
     first_s: float = 0.0
     last_s: float = 0.0
     clock_s: float = 0.0
+    resting: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class HeardManager:
+    """What the manager says of itself.
+
+    Attributes
+    ----------
+    state : str
+        loading, waiting, preparing, active, alone or error.
+    message : str
+        In its own words.
+    missing : tuple of str
+        Workers that it waits for or does without.
+    received : int
+        Images that have come since its start.
+    """
+
+    state: str
+    message: str = ""
+    missing: tuple[str, ...] = ()
+    received: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +88,18 @@ class Endpoint:
     qos: QoSProfile
 
 
-def check_members(expected: Collection[str], workers: Iterable[HeardWorker], managers: int) -> list[Finding]:
-    """Who of the cluster file is missing, who is there unexpectedly, who is there twice."""
+def check_members(
+    expected: Collection[str], workers: Iterable[HeardWorker], managers: int, known: Collection[str] = ()
+) -> list[Finding]:
+    """Who of the cluster file is missing, who is there unexpectedly, who is there twice.
+
+    Parameters
+    ----------
+    expected : collection of str
+        Workers that the manager waits for.
+    known : collection of str
+        All workers of the cluster file, those included that may come later or never.
+    """
     heard, found = list(workers), []
     names = {w.name for w in heard}
     if missing := sorted(set(expected) - names):
@@ -73,7 +108,7 @@ def check_members(expected: Collection[str], workers: Iterable[HeardWorker], man
             "start them; if they run: same ROS_DOMAIN_ID and namespace, and no discovery range of one host (coedge "
             "doctor there)",
         ))  # fmt: skip
-    if strange := sorted(names - set(expected)):
+    if strange := sorted(names - set(expected) - set(known)):
         found.append(warn(
             "workers", f"not in the cluster file: {', '.join(strange)}",
             "add them to the file, or give the cluster that they belong to another ROS_DOMAIN_ID",
@@ -97,7 +132,30 @@ def check_members(expected: Collection[str], workers: Iterable[HeardWorker], man
         for w in heard
         if w.error
     ]
+    found += [
+        warn("worker state", f"{w.name} rests: {w.resting}", f"charge or cool {w.host}, or change its limits")
+        for w in heard
+        if w.resting
+    ]
     return found
+
+
+def check_manager(manager: HeardManager | None) -> list[Finding]:
+    """What the manager itself complains of; nothing when it was not heard, which `check_members` says."""
+    if manager is None:
+        return []
+    name, text = "manager state", manager.message or manager.state
+    missing = f", without {', '.join(manager.missing)}" if manager.missing else ""
+    if manager.state == "error":
+        return [fail(name, f"cannot work: {text}", "correct that, then start it again")]
+    if manager.state == "alone":
+        return [warn(name, f"no worker can be used, it answers alone{missing}", "see what is said of the workers")]
+    if manager.state != "active":
+        return [warn(name, f"{manager.state}{missing}: {text}", "wait, or see what is said of the workers")]
+    if not manager.received:
+        cure = "let a camera publish on its image_topic (`ros2 topic list`), and see QoS and type lines of that topic"
+        return [warn(name, "active, but no image has come since its start", cure)]
+    return [ok(name, f"active{missing}, {manager.received} images so far")]
 
 
 def _overlap(a: HeardWorker, b: HeardWorker) -> bool:

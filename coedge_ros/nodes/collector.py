@@ -13,6 +13,7 @@ from rclpy.parameter_client import AsyncParameterClient
 
 from coedge_ros.msg import FrameName, InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.security import security_told
 
 
 def _stamp(header) -> tuple[int, int]:
@@ -81,8 +82,9 @@ class Listening:
 
     def __enter__(self) -> Listening:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context, domain_id=self.domain_id)
-        self.node = Collector(self.namespace, self.context)
+        with security_told():
+            rclpy.init(context=self.context, domain_id=self.domain_id)
+            self.node = Collector(self.namespace, self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         return self

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.security_policy import enclave_path
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE, check_worker_name
 from coedge_ros.spec.cluster import ClusterSpec, WorkerSpec
 from coedge_ros.spec.cluster_file import load_cluster
@@ -21,13 +22,20 @@ PACKAGE = "coedge_ros"
 
 @dataclass(frozen=True, slots=True)
 class ProcessSpec:
-    """One process of the cluster: an executable of the package with its node's name, parameters and remappings."""
+    """One process of the cluster: an executable of the package with its node's name, parameters and remappings.
+
+    Attributes
+    ----------
+    enclave : str
+        SROS2 enclave that it runs in, such as `/coedge/worker_1`; empty for ROS's own choice.
+    """
 
     executable: str
     name: str
     namespace: str
     parameters: dict[str, Any] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
+    enclave: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +50,10 @@ class ClusterOptions:
         Topic of the images, relative to the namespace.
     host : str
         Start only the workers that the cluster file puts on this host; empty for all.
+    enclave : str
+        Prefix of the SROS2 enclaves, as of `coedge security --enclave`; empty for no enclaves.
+    use_sim_time : bool
+        Whether all nodes take the time of stamps from /clock.
     """
 
     cluster: str = ""
@@ -53,6 +65,8 @@ class ClusterOptions:
     image_topic: str = "image"
     namespace: str = DEFAULT_NAMESPACE
     host: str = ""
+    enclave: str = ""
+    use_sim_time: bool = False
     manager: dict[str, Any] = field(default_factory=dict)
     camera: dict[str, Any] = field(default_factory=dict)
     visualizer: dict[str, Any] = field(default_factory=dict)
@@ -88,7 +102,14 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
         found.append(
             ProcessSpec("camera", "camera", options.namespace, {"source": options.source, **options.camera}, images)
         )
-    return found
+    return [_in_world(spec, options) for spec in found]
+
+
+def _in_world(spec: ProcessSpec, options: ClusterOptions) -> ProcessSpec:
+    """The process with what all processes get: its enclave, and the clock."""
+    enclave = enclave_path(options.enclave, spec.name) if options.enclave else ""
+    time = {"use_sim_time": True} if options.use_sim_time else {}
+    return replace(spec, enclave=enclave, parameters={**spec.parameters, **time})
 
 
 def _worker(worker: WorkerSpec, manager_host: str, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:

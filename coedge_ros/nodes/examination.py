@@ -8,9 +8,11 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-from coedge_ros.msg import PartitionPlan, WorkerStatus
+from coedge_ros.msg import ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import cluster_checks, qos, topics
-from coedge_ros.nodes.cluster_checks import Endpoint, HeardPlan, HeardWorker
+from coedge_ros.nodes.cluster_checks import Endpoint, HeardManager, HeardPlan, HeardWorker
+from coedge_ros.nodes.manager_status import STATES as MANAGER_STATES
+from coedge_ros.nodes.security import security_told
 from coedge_ros.spec.cluster import ClusterSpec
 from coedge_ros.spec.finding import Finding
 
@@ -26,8 +28,10 @@ class Examiner(Node):
         super().__init__(NAME, namespace=namespace, context=context)
         self.workers: dict[tuple[str, int], HeardWorker] = {}
         self.plan: HeardPlan | None = None
+        self.manager: HeardManager | None = None
         self.create_subscription(WorkerStatus, topics.WORKER_STATUS, self._worker, qos.STATUS)
         self.create_subscription(PartitionPlan, topics.PARTITION_PLAN, self._plan, qos.PLAN)
+        self.create_subscription(ManagerStatus, topics.MANAGER_STATUS, self._manager, qos.MANAGER_STATUS)
 
     def _worker(self, message: WorkerStatus) -> None:
         key, now_s = (message.name, message.instance), time.monotonic()
@@ -40,6 +44,7 @@ class Examiner(Node):
             message.name, message.instance, message.host, message.protocol_version, message.model_digest,
             (message.height, message.width), message.message if message.state == WorkerStatus.STATE_ERROR else "",
             heard.first_s if heard else now_s, now_s, min(behind_s, heard.clock_s) if heard else behind_s,
+            message.message if message.state == WorkerStatus.STATE_RESTING else "",
         )  # fmt: skip
 
     def _plan(self, message: PartitionPlan) -> None:
@@ -47,9 +52,18 @@ class Examiner(Node):
             size = (message.height, message.width)
             self.plan = HeardPlan(message.protocol_version, message.model_digest, size)
 
+    def _manager(self, message: ManagerStatus) -> None:
+        state = MANAGER_STATES.get(message.state, "error")
+        self.manager = HeardManager(state, message.message, tuple(message.missing), message.frames_received)
+
     def managers(self) -> int:
         """How many processes publish a manager's status in this namespace."""
         return self.count_publishers(self.resolve_topic_name(topics.MANAGER_STATUS))
+
+    def has_heard_all(self, cluster: ClusterSpec | None) -> bool:
+        """Whether the manager and all workers that it waits for have said something."""
+        expected = cluster.expected if cluster else ()
+        return self.manager is not None and set(expected) <= {name for name, _ in self.workers}
 
     def endpoints(self) -> list[Endpoint]:
         """All but our own, on every topic of the namespace and on what its nodes use elsewhere."""
@@ -80,10 +94,12 @@ def findings_of(examiner: Examiner, cluster: ClusterSpec | None) -> list[Finding
     """All checks of what was heard."""
     workers = list(examiner.workers.values())
     expected = cluster.expected if cluster else tuple(w.name for w in workers)
+    known = cluster.worker_names if cluster else ()
     newest = {w.name: w for w in sorted(workers, key=lambda w: w.last_s)}  # a restarted worker once
     current = list(newest.values())
     return [
-        *cluster_checks.check_members(expected, workers, examiner.managers()),
+        *cluster_checks.check_members(expected, workers, examiner.managers(), known),
+        *cluster_checks.check_manager(examiner.manager),
         cluster_checks.check_protocol(current, examiner.plan),
         *cluster_checks.check_model(current, examiner.plan),
         *cluster_checks.check_clocks(current),
@@ -92,16 +108,24 @@ def findings_of(examiner: Examiner, cluster: ClusterSpec | None) -> list[Finding
 
 
 def examine(namespace: str, cluster: ClusterSpec | None, listen_s: float) -> list[Finding]:
-    """Listen to the cluster of a namespace in this process's ROS domain, then check."""
+    """Listen to the cluster of a namespace in this process's ROS domain, then check.
+
+    Parameters
+    ----------
+    listen_s : float
+        For so long, and up to twice as long while somebody is missing.
+    """
     context = rclpy.Context()
-    rclpy.init(args=[], context=context)
     try:
-        examiner = Examiner(namespace, context)
+        with security_told():
+            rclpy.init(args=[], context=context)
+            examiner = Examiner(namespace, context)
         executor = SingleThreadedExecutor(context=context)
         executor.add_node(examiner)
         end = time.monotonic() + listen_s
-        while (left_s := end - time.monotonic()) > 0:
-            executor.spin_once(timeout_sec=left_s)
+        last = end + listen_s  # for whoever is missing: on busy hosts discovery takes seconds
+        while (now_s := time.monotonic()) < end or (now_s < last and not examiner.has_heard_all(cluster)):
+            executor.spin_once(timeout_sec=min(0.1, last - now_s))
         findings = findings_of(examiner, cluster)
         executor.shutdown()
         examiner.destroy_node()

@@ -13,6 +13,7 @@ from std_msgs.msg import Header
 from coedge_ros.msg import InferenceResult
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.image_codec import encode_image
+from coedge_ros.nodes.security import security_told
 from coedge_ros.nodes.wait_set import make_inlet, wait_for
 
 
@@ -25,8 +26,9 @@ class Feeder:
 
     def __enter__(self) -> Feeder:
         self.context = rclpy.Context()
-        rclpy.init(context=self.context)
-        self.node = Node("feeder", namespace=self.namespace, context=self.context, start_parameter_services=False)
+        with security_told():
+            rclpy.init(context=self.context)
+            self.node = Node("feeder", namespace=self.namespace, context=self.context, start_parameter_services=False)
         self.images = self.node.create_publisher(Image, topics.IMAGE, qos.CAMERA_OUTPUT)
         self.inlet = make_inlet(self.node)
         self.results = self.inlet.subscribe(InferenceResult, self.node.resolve_topic_name(topics.RESULT), qos.RESULT)

@@ -13,8 +13,11 @@ _COMMON = {
     "height": ("0", "Input rows of the model; 0 for the model's own."),
     "width": ("0", "Input columns of the model; 0 for the model's own."),
     "namespace": (DEFAULT_NAMESPACE, "Namespace of all nodes and relative topics."),
+    "enclave": ("", "Prefix of the SROS2 enclaves, as for `coedge security`: worker_1 runs in PREFIX/worker_1. Empty "
+                "for none."),
+    "use_sim_time": ("false", "Whether stamps come from /clock."),
     "log_level": ("info", "Log level of the nodes: debug, info, warn, error."),
-}
+}  # fmt: skip
 _HOST = {"host": ("", "Start only the workers that the cluster file puts on this host. Empty for all.")}
 _IMAGES = {
     "image_topic": ("image", "Topic of the images, relative to the namespace or absolute."),
@@ -38,12 +41,15 @@ MANAGER_ARGUMENTS = {**_COMMON, **_IMAGES}
 
 
 def _values(context, configurations) -> dict[str, str]:
-    return {name: configuration.perform(context) for name, configuration in configurations.items()}
+    """Texts of the launch arguments; a pair of quotes is empty, because `ros2 launch` refuses `source:=`."""
+    values = {name: configuration.perform(context) for name, configuration in configurations.items()}
+    return {name: "" if text in ("''", '""') else text for name, text in values.items()}
 
 
 def _common(values: dict[str, str]) -> dict:
     return {
-        **{name: values[name] for name in ("cluster", "model", "weights", "namespace")},
+        **{name: values[name] for name in ("cluster", "model", "weights", "namespace", "enclave")},
+        "use_sim_time": values["use_sim_time"].lower() == "true",
         "height": int(values["height"]),
         "width": int(values["width"]),
     }
@@ -104,7 +110,7 @@ def actions_of(options: ClusterOptions, context) -> list:
             namespace=spec.namespace,
             parameters=[_as_parameters(spec.parameters)],
             remappings=list(spec.remappings),
-            arguments=["--ros-args", "--log-level", level],
+            arguments=["--ros-args", "--log-level", level, *(["--enclave", spec.enclave] if spec.enclave else [])],
             output="screen",
         )
         for spec in cluster_processes(options)

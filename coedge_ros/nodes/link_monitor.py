@@ -20,6 +20,7 @@ from rclpy.publisher import Publisher
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.msg import LinkProbe, LinkReport
 from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.pace import steady_timer
 from coedge_ros.spec.cluster import Link
 
 PERIOD_S = 0.5
@@ -61,7 +62,7 @@ class LinkMonitor:
         node.create_subscription(
             LinkProbe, topics.link_probes_topic(name), self._on_probe, qos.LINK_PROBES, callback_group=group
         )
-        node.create_timer(PERIOD_S, self._send_trains, callback_group=group)
+        steady_timer(node, PERIOD_S, self._send_trains, group)
 
     def probe(self, peer: str) -> None:
         """Measure the link to a peer on another host from now on."""

@@ -11,6 +11,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from coedge_ros.msg import ManagerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.diagnostics import diagnostic_array
+from coedge_ros.nodes.pace import steady_timer
 from coedge_ros.nodes.supervisor import IssuedPlan
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ STATUS_S = 0.5
 DIAGNOSTICS_S = 1.0  # what diagnostic tools expect
 UNMATCHED_LIMIT_S = 3.0  # a camera that publishes and does not match for so long never will
 
-_NAMES = {
+STATES = {
     ManagerStatus.STATE_LOADING: "loading",
     ManagerStatus.STATE_WAITING: "waiting",
     ManagerStatus.STATE_PREPARING: "preparing",
@@ -47,8 +48,8 @@ class ManagerReport:
         self._status = manager.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
         self._diagnostics = manager.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, qos.DIAGNOSTICS)
         group = MutuallyExclusiveCallbackGroup()
-        manager.create_timer(STATUS_S, self._send, callback_group=group)
-        manager.create_timer(DIAGNOSTICS_S, self._send_diagnostics, callback_group=group)
+        steady_timer(manager, STATUS_S, self._send, group)
+        steady_timer(manager, DIAGNOSTICS_S, self._send_diagnostics, group)
 
     def say(self, state: int | None, text: str | None = None) -> None:
         """Change state and text; None leaves them."""
@@ -122,7 +123,7 @@ def manager_diagnostics(status: ManagerStatus, newly_rejected: int = 0) -> Diagn
     newly_rejected : int
         Fragments that were refused since the last line; they make a warning of an otherwise good one.
     """
-    name = _NAMES.get(status.state, "error")
+    name = STATES.get(status.state, "error")
     level = _LEVELS.get(status.state, DiagnosticStatus.WARN)
     text = f"{name}: {status.message}" if status.message else name
     if level == DiagnosticStatus.OK and newly_rejected > 0:

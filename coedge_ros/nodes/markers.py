@@ -23,6 +23,7 @@ STATE_COLORS: dict[str, Color] = {
     "loading": (246, 193, 68),
     "ready": (96, 150, 220),
     "active": (84, 190, 110),
+    "resting": (170, 120, 220),
     "error": (224, 72, 66),
     "silent": (128, 128, 128),
 }
@@ -49,7 +50,7 @@ class WorkerBar:
     compute_ms, energy_j : float
         For its last frame [ms], [J].
     message : str
-        Shown for a worker in error.
+        Shown for a worker in error or at rest.
     """
 
     name: str
@@ -66,9 +67,9 @@ class WorkerBar:
     def label(self) -> str:
         """Text beside the bar; ASCII, because rviz's font has little more."""
         lines = [_short(self.name)]
-        if self.state in ("silent", "error", "loading"):
+        if self.state in ("silent", "error", "loading", "resting"):
             lines.append(self.state)
-        if self.state == "error" and self.message:
+        if self.state in ("error", "resting") and self.message:
             lines.append(_short(self.message))
         lines.append(f"{self.rows} rows, {format_ms(self.compute_ms)}")
         lines.append(f"{format_joules(self.energy_j)} per frame, {format_percent(self.load)}")

@@ -32,6 +32,7 @@ from coedge_ros.nodes.manager_parameters import PARAMETERS
 from coedge_ros.nodes.manager_status import ManagerReport
 from coedge_ros.nodes.membership import Heard, Member, Membership
 from coedge_ros.nodes.model_parameters import load_and_partition
+from coedge_ros.nodes.pace import steady_timer
 from coedge_ros.nodes.parameters import declare_parameters
 from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.run import run_with_data_loop
@@ -75,7 +76,7 @@ class PartitionManager(Node):
             WorkerStatus, topics.WORKER_STATUS, self.on_worker, qos.STATUS, callback_group=group,
             event_callbacks=qos.subscription_events(self, topics.WORKER_STATUS),
         )  # fmt: skip
-        self.create_timer(SUPERVISE_S, self.supervise, callback_group=group)
+        steady_timer(self, SUPERVISE_S, self.supervise, group)
         self.loader = Loader(self._fail)
         self.standby = Loader(self._trouble.error)  # what is not urgent
         self.loader.submit(self._load)

@@ -77,7 +77,8 @@ class ProcessGroup:
             remaps = [r for r in remaps if r[0] != "__ns"]
         arguments = [part for a, b in remaps for part in ("-r", f"{a}:={b}")]
         command = [sys.executable, "-c", self.code_of(spec)]
-        return [*command, "--ros-args", *arguments, "--params-file", str(path), "--log-level", self.log_level]
+        enclave = ["--enclave", spec.enclave] if spec.enclave else []
+        return [*command, "--ros-args", *arguments, *enclave, "--params-file", str(path), "--log-level", self.log_level]
 
     def ended(self) -> dict[str, int]:
         """Exit codes of those that have ended; negative for the signal that ended it."""

@@ -19,7 +19,7 @@ from rclpy.task import Future
 from coedge_ros.errors import UserError
 from coedge_ros.nodes.loader import Loader, any_busy
 from coedge_ros.nodes.saying import Sayer
-from coedge_ros.nodes.security import security_told
+from coedge_ros.nodes.security import security_told, warn_if_unsecured
 from coedge_ros.nodes.shared_memory import hold_dead_ports, remove_stale_segments
 
 EXIT_DONE = 0  # finished by itself, or asked to stop
@@ -53,6 +53,7 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
         with security_told(), _numbers_of_its_own():
             rclpy.init(args=args)
             node = make_node()
+        warn_if_unsecured(node, args)
         rclpy.spin_until_future_complete(node, node.done)
         return EXIT_DONE
     except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -122,6 +123,7 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
     try:
         with security_told(), _numbers_of_its_own():
             node = make_node()
+        warn_if_unsecured(node, args)
         executor.add_node(node)
         thread = threading.Thread(target=_spin, args=(executor, node, stop), name="control")
         thread.start()

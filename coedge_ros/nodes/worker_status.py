@@ -11,6 +11,7 @@ from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.msg import WorkerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.host_report import HostReport
+from coedge_ros.nodes.pace import steady_timer
 
 if TYPE_CHECKING:
     from coedge_ros.nodes.worker import Worker
@@ -33,7 +34,7 @@ class WorkerReport:
             event_callbacks=qos.publisher_events(worker, topics.WORKER_STATUS),
         )
         period_s = 1 / worker.values["status_rate_hz"]
-        worker.create_timer(period_s, self._send, callback_group=MutuallyExclusiveCallbackGroup())
+        steady_timer(worker, period_s, self._send, MutuallyExclusiveCallbackGroup())
 
     def say(self, state: int, text: str) -> None:
         """Change state and text."""

@@ -10,7 +10,7 @@ from std_msgs.msg import Header
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.msg import ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import cluster_checks, qos, topics
-from coedge_ros.nodes.cluster_checks import Endpoint, HeardPlan, HeardWorker
+from coedge_ros.nodes.cluster_checks import Endpoint, HeardManager, HeardPlan, HeardWorker
 from coedge_ros.nodes.examination import Examiner, findings_of
 
 A = HeardWorker("a", 1, "left", PROTOCOL_VERSION, "d" * 64, (224, 224), first_s=0.0, last_s=4.0)
@@ -43,6 +43,36 @@ def test_a_complete_cluster_has_no_complaints():
 def test_members_that_are_missing_strange_doubled_or_broken_are_named(workers, managers, text):
     (complaint,) = complaints(cluster_checks.check_members(["a", "b"], workers, managers))
     assert text in complaint
+
+
+def test_a_worker_of_the_file_that_the_manager_does_not_wait_for_may_be_there_or_not():
+    spare = replace(A, name="c", instance=3)
+    for workers in ([A, B], [A, B, spare]):
+        assert complaints(cluster_checks.check_members(["a", "b"], workers, 1, known=["a", "b", "c"])) == []
+    (complaint,) = complaints(cluster_checks.check_members(["a"], [A, replace(A, name="x", instance=4)], 1, ["a", "b"]))
+    assert "warn: not in the cluster file: x" in complaint
+
+
+def test_a_worker_at_rest_is_named_with_its_reason():
+    workers = [A, replace(B, resting="battery at 12 %")]
+    (complaint,) = complaints(cluster_checks.check_members(["a", "b"], workers, 1))
+    assert "worker state: warn: b rests: battery at 12 %; charge or cool right" in complaint
+
+
+@pytest.mark.parametrize(
+    ("manager", "text"),
+    [
+        (HeardManager("active", received=7), ""),
+        (HeardManager("active"), "warn: active, but no image has come"),
+        (HeardManager("waiting", "waits for workers", ("b",)), "warn: waiting, without b: waits for workers"),
+        (HeardManager("alone", missing=("a", "b")), "warn: no worker can be used, it answers alone, without a, b"),
+        (HeardManager("error", "no such model"), "fail: cannot work: no such model"),
+        (None, ""),
+    ],
+)
+def test_what_the_manager_complains_of_is_told(manager, text):
+    found = complaints(cluster_checks.check_manager(manager))
+    assert len(found) == bool(text) and text in "".join(found)
 
 
 def test_a_worker_that_was_restarted_is_no_second_one():
@@ -86,7 +116,8 @@ def test_what_is_wrong_in_a_real_domain_is_found(ros):
     node = ros.node(Node, "stranger", namespace="coedge")
     statuses = node.create_publisher(WorkerStatus, topics.WORKER_STATUS, qos.STATUS)
     plans = node.create_publisher(PartitionPlan, topics.PARTITION_PLAN, qos.PLAN)
-    node.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
+    manager = node.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
+    manager.publish(ManagerStatus(state=ManagerStatus.STATE_ALONE, missing=["good", "bad"]))
     node.create_publisher(Header, "picture", qos.CAMERA_INPUT)  # best effort
     plans.publish(PartitionPlan(protocol_version=PROTOCOL_VERSION, model_digest="d" * 64, height=224, width=224))
     outside = ros.node(Node, "outside")
@@ -103,11 +134,12 @@ def test_what_is_wrong_in_a_real_domain_is_found(ros):
     def is_heard():
         say("good", "d" * 64, 0)
         say("bad", "e" * 64, 100)
-        return len(examiner.workers) == 2 and examiner.plan and len(examiner.endpoints()) >= 5
+        return len(examiner.workers) == 2 and examiner.plan and examiner.manager and len(examiner.endpoints()) >= 5
 
     ros.spin_until(is_heard)
     found = "\n".join(map(str, findings_of(examiner, None)))
     assert "model digest: fail: bad eeeeeeeeeeee; the manager dddddddddddd" in found
     assert "clock of bad: warn" in found
     assert "QoS /coedge/picture: fail: stranger publishes, outside reads" in found
+    assert "manager state: warn: no worker can be used, it answers alone, without good, bad" in found
     assert "manager: ok" in found and "workers: ok" in found

@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 import pytest
 
 from coedge_ros.errors import UserError
-from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, dds_environment, share_folder
+from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment, share_folder
+from coedge_ros.nodes.security_policy import cluster_access
 from coedge_ros.spec.cluster_file import NETWORKS
 
 FILE = """
@@ -135,3 +136,10 @@ def test_every_network_that_a_cluster_file_may_name_has_a_profile(network, monke
     assert segment >= sizes["SHM"] >= 524288 + 1024, "a chunk must fit, or shared memory is silently off"
     assert (sizes["UDPv4"] <= 1472) == (network == "wireless")  # one packet of Ethernet or not
     assert profiles.findtext(".//{*}heartbeat_period/{*}nanosec") == "10000000"
+
+
+def test_each_process_gets_its_enclave_as_the_policy_names_it(cluster_file):
+    found = by_name(cluster=cluster_file, enclave="team")
+    access = cluster_access(cluster_of(cluster_file), "coedge", prefix="team")
+    assert {spec.enclave for spec in found.values()} == {enclave.path for enclave in access}
+    assert not any(spec.enclave for spec in by_name(cluster=cluster_file).values())

@@ -8,6 +8,7 @@ from builtin_interfaces.msg import Time
 from visualization_msgs.msg import Marker
 
 from coedge_ros.drawing.palette import worker_color
+from coedge_ros.nodes.diagnostics import STATES
 from coedge_ros.nodes.markers import KINDS, NAME_LIMIT, SPACING_M, STATE_COLORS, WorkerBar, load_markers
 
 STAMP = Time(sec=7)
@@ -40,6 +41,11 @@ def test_the_bar_is_as_high_as_the_load_and_stands_on_the_ground(load, height):
 @pytest.mark.parametrize("state", STATE_COLORS)
 def test_the_bar_has_the_colour_of_the_state(state):
     assert color(markers_of(WorkerBar("w", 0, 0, state, 0.5))["bar", 0]) == STATE_COLORS[state]
+
+
+def test_every_state_that_a_worker_may_say_has_a_colour_of_its_own():
+    assert set(STATES.values()) | {"silent"} == set(STATE_COLORS)
+    assert len(set(STATE_COLORS.values())) == len(STATE_COLORS)
 
 
 def test_the_base_has_the_workers_colour_that_its_band_has_in_the_picture():

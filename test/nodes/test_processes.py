@@ -125,12 +125,14 @@ def test_they_are_interrupted_when_their_parent_is_killed(tmp_path):
 
 def test_nodes_get_name_namespace_remappings_and_parameters(tmp_path):
     code = "import sys; print(sys.argv[1:])\nprint(open(sys.argv[sys.argv.index('--params-file') + 1]).read())"
-    spec = ProcessSpec("worker", "w", "fleet", {"names": ("a", "b"), "threads": 2, "text": "yes"}, (("image", "/cam"),))
+    spec = ProcessSpec(
+        "worker", "w", "fleet", {"names": ("a", "b"), "threads": 2, "text": "yes"}, (("image", "/cam"),), "/f/w"
+    )
     with Group({"w": code}, output=tmp_path, log_level="warn") as group:
         group.start([spec])
         wait_until(group.ended, "it ends")
         said = group.log_of("w").read_text()
-    for part in ("'__node:=w'", "'__ns:=/fleet'", "'image:=/cam'", "'--log-level', 'warn'"):
+    for part in ("'__node:=w'", "'__ns:=/fleet'", "'image:=/cam'", "'--enclave', '/f/w'", "'--log-level', 'warn'"):
         assert part in said
     assert "ros__parameters:" in said and "threads: 2" in said and "text: 'yes'" in said  # a text stays a text
 

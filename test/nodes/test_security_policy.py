@@ -1,14 +1,19 @@
 """The SROS2 policy allows what the nodes of a cluster use, and nothing else."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
+import cv2
+import numpy as np
 import pytest
 import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
+from coedge_ros.cli.main import main
 from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes
+from coedge_ros.nodes.security import unsecured
 from coedge_ros.nodes.security_policy import absolute, cluster_access, policy_xml
 
 SHIPPED = Path(__file__).parents[2] / "config" / "sros2" / "policies.xml"
@@ -156,6 +161,33 @@ def test_more_topics_to_read_and_another_prefix_are_as_asked_for():
     assert all(("/clock" in may["subscribe"]) != node.endswith("_data") for node, may in policy.items())
 
 
+# sros2's policy.xsd 0.2.0 in short: element: (attributes that must be there, that may be, elements inside).
+SCHEMA = {
+    "policy": ({"version"}, set(), {"enclaves"}),
+    "enclaves": (set(), set(), {"enclave"}),
+    "enclave": ({"path"}, set(), {"profiles"}),
+    "profiles": (set(), {"type"}, {"profile"}),
+    "profile": ({"ns", "node"}, set(), {"topics", "services", "actions"}),
+    "topics": (set(), {"publish", "subscribe"}, {"topic"}),
+    "services": (set(), {"reply", "request"}, {"service"}),
+    "topic": (set(), set(), set()),
+    "service": (set(), set(), set()),
+}
+
+
+def test_the_policy_keeps_to_the_schema_of_sros2():
+    root = ElementTree.fromstring(SHIPPED.read_text())
+    assert root.tag == "policy" and root.get("version") == "0.2.0"
+    for element in root.iter():
+        must, may, inside = SCHEMA[element.tag]
+        assert must <= set(element.attrib) <= must | may, element.tag
+        assert {child.tag for child in element} <= inside and bool(len(element)) == bool(inside), element.tag
+        if may and element.tag != "profiles":
+            assert set(element.attrib.values()) == {"ALLOW"}
+        if not inside:
+            assert re.fullmatch(r"(~/|/)?[a-z0-9_]+(/[a-z0-9_]+)*", element.text), element.text
+
+
 @pytest.mark.parametrize("with_keystore", [False, True])
 def test_security_that_cannot_be_had_is_refused_in_one_line(ros, monkeypatch, tmp_path, with_keystore):
     (tmp_path / "enclaves").mkdir()
@@ -169,3 +201,36 @@ def test_security_that_cannot_be_had_is_refused_in_one_line(ros, monkeypatch, tm
     assert process.returncode == 2 and "Traceback" not in text, text
     (line,) = [line for line in text.splitlines() if line.startswith("error:")]
     assert "ROS_SECURITY_ENABLE" in line and "docs/security.md" in line
+
+
+def test_the_doctor_refuses_it_in_one_line_too(monkeypatch, capsys):
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.setenv("ROS_SECURITY_STRATEGY", "Enforce")
+    monkeypatch.delenv("ROS_SECURITY_KEYSTORE", raising=False)
+    assert main(["doctor", "--live", "--listen", "0.1"]) == 2
+    assert "ROS_SECURITY_KEYSTORE is not set" in capsys.readouterr().err
+
+
+def test_security_that_is_left_out_without_a_word_is_warned_of(ros, monkeypatch, tmp_path):
+    """Permissive, and no keystore: ROS runs the node without security and says nothing."""
+    monkeypatch.setenv("ROS_SECURITY_ENABLE", "true")
+    monkeypatch.setenv("ROS_SECURITY_STRATEGY", "Permissive")
+    monkeypatch.delenv("ROS_SECURITY_KEYSTORE", raising=False)
+    picture = tmp_path / "a.png"
+    cv2.imwrite(str(picture), np.zeros((8, 8, 3), np.uint8))
+    process = ros.start("coedge_ros.nodes.camera", "-p", f"source:={picture}")
+    text, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, text
+    (line,) = [line for line in text.splitlines() if "WITHOUT security" in line]
+    assert "WARN" in line and "ROS_SECURITY_KEYSTORE is not set" in line and "Enforce" in line
+
+
+def test_why_a_process_is_unsecured(tmp_path):
+    (tmp_path / "enclaves" / "team" / "worker_1").mkdir(parents=True)
+    asked = {"ROS_SECURITY_ENABLE": "true", "ROS_SECURITY_KEYSTORE": str(tmp_path)}
+    mine, other = ["--ros-args", "--enclave", "/team/worker_1"], ["--ros-args", "-e", "/team/worker_2"]
+    assert unsecured({}, mine) == "" and unsecured(asked, mine) == ""
+    assert unsecured({**asked, "ROS_SECURITY_ENCLAVE_OVERRIDE": "/team/worker_1"}, other) == ""
+    assert "enclaves/team/worker_2 (enclave /team/worker_2)" in unsecured(asked, other)
+    assert "not set" in unsecured({"ROS_SECURITY_ENABLE": "true"}, mine)
+    assert unsecured({**asked, "ROS_SECURITY_STRATEGY": "Enforce"}, other) == ""  # ROS refuses it
