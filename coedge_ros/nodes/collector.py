@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import rclpy
@@ -74,15 +75,19 @@ class Listening:
         Of the cluster.
     domain_id : int, optional
         ROS domain; that of the environment when left out.
+    make : callable
+        Makes the node that listens, of a namespace and a context.
     """
 
-    def __init__(self, namespace: str, domain_id: int | None = None):
-        self.namespace, self.domain_id = namespace, domain_id
+    def __init__(
+        self, namespace: str, domain_id: int | None = None, make: Callable[[str, rclpy.Context], Node] = Collector
+    ):
+        self.namespace, self.domain_id, self.make = namespace, domain_id, make
 
     def __enter__(self) -> Listening:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain_id)
-        self.node = Collector(self.namespace, self.context)
+        self.node = self.make(self.namespace, self.context)
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         return self

@@ -20,7 +20,7 @@ STATUS_S = 0.5
 DIAGNOSTICS_S = 1.0  # what diagnostic tools expect
 UNMATCHED_LIMIT_S = 3.0  # a camera that publishes and does not match for so long never will
 
-_NAMES = {
+NAMES = {  # of the states, for people
     ManagerStatus.STATE_LOADING: "loading",
     ManagerStatus.STATE_WAITING: "waiting",
     ManagerStatus.STATE_PREPARING: "preparing",
@@ -122,7 +122,7 @@ def manager_diagnostics(status: ManagerStatus, newly_rejected: int = 0) -> Diagn
     newly_rejected : int
         Fragments that were refused since the last line; they make a warning of an otherwise good one.
     """
-    name = _NAMES.get(status.state, "error")
+    name = NAMES.get(status.state, "error")
     level = _LEVELS.get(status.state, DiagnosticStatus.WARN)
     text = f"{name}: {status.message}" if status.message else name
     if level == DiagnosticStatus.OK and newly_rejected > 0:
