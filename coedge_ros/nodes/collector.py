@@ -14,6 +14,7 @@ from rclpy.parameter_client import AsyncParameterClient
 
 from coedge_ros.msg import FrameName, InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.shared_memory import hold_dead_ports
 
 
 def _stamp(header) -> tuple[int, int]:
@@ -87,7 +88,13 @@ class Listening:
     def __enter__(self) -> Listening:
         self.context = rclpy.Context()
         rclpy.init(context=self.context, domain_id=self.domain_id)
-        self.node = self.make(self.namespace, self.context)
+        # Otherwise those who knew a killed process may take this one for it, and not talk to it.
+        held = hold_dead_ports(self.context.get_domain_id())
+        try:
+            self.node = self.make(self.namespace, self.context)
+        finally:
+            for one in held:
+                one.close()
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         return self

@@ -111,7 +111,8 @@ class WatchBoard:
 
     def _note_plan(self, status: ManagerStatus, epoch: int, reason: str) -> None:
         plan = self._load.plan(status.session, epoch)
-        if (status.session, epoch) <= self._reported and status.session == self._reported[0] or plan is None:
+        session, newest = self._reported
+        if plan is None or (status.session == session and epoch <= newest):
             return
         self._reported = (status.session, epoch)
         rows = ", ".join(f"{name} {_rows_of(plan, i)}" for i, name in enumerate(plan.workers))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from functools import partial
 
 import rclpy
 from rclpy.node import Node
@@ -26,8 +28,7 @@ class Watcher(Node):
             (InferenceResult, topics.RESULT, board.take_result, qos.RESULT),
         ):
             self.create_subscription(
-                kind, topic, lambda message, take=take: take(message, time.monotonic()), profile,
-                event_callbacks=qos.subscription_events(self, topic),
+                kind, topic, partial(_timed, take), profile, event_callbacks=qos.subscription_events(self, topic)
             )  # fmt: skip
 
     @property
@@ -38,3 +39,7 @@ class Watcher(Node):
     def view(self) -> ClusterView:
         """What the picture shows now."""
         return self._board.view(time.monotonic())
+
+
+def _timed(take: Callable[[object, float], None], message: object) -> None:
+    take(message, time.monotonic())
