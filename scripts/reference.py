@@ -35,7 +35,8 @@ PARTS = {
 }
 # of the commands, not of a cluster
 TOOLS = {
-    "collector", "examination", "feeder", "fuzzing", "intruder", "link_end", "link_probe", "player", "recorder", "watcher",
+    "collector", "examination", "feeder", "fuzzing", "intruder", "link_end", "link_probe", "player", "recorder",
+    "watcher",
 }  # fmt: skip
 PUBLISH, SUBSCRIBE = {"create_publisher", "_publisher"}, {"create_subscription", "subscribe", "_subscribe"}
 # What is made through a variable: topic: (published by, subscribed by, profiles).

@@ -1,7 +1,7 @@
 """Definitions of message types as text, with everything they contain: the schema "ros2msg" of MCAP files.
 
-The form is rosbag2's: the type's own .msg file, then each type that it contains, once, after a line of 80 `=` and one that
-says `MSG: package/Type` (https://mcap.dev/spec/registry#ros2msg).
+The form is rosbag2's: the type's own .msg file, then each type that it contains, once, after a line of 80 `=` and a
+line with `MSG: package/Type` (https://mcap.dev/spec/registry#ros2msg).
 """
 
 from __future__ import annotations

@@ -42,8 +42,8 @@ class Player(Node):
         while not self._images.get_subscription_count() and not stop.is_set():
             if time.monotonic() > end:
                 raise UserError(
-                    f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source '') in "
-                    "the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"
+                    f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source '') "
+                    "in the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"
                 )
             stop.wait(POLL_S)
 
