@@ -61,8 +61,8 @@ def test_other_terminals_are_filled_and_not_exceeded(size):
 def test_every_figure_is_there():
     text = "\n".join(lines_of(full_view()))
     for words in (
-        "/coedge", "active", "12:34:56", "worker_1", "ok", "42%", "75  34 %", "123 ms", "45.6 ms", "12 mJ", "1.25", "123.4",
-        "0.98", "7  by fused for throughput", "mobilenet_v2 480x640", "123 ms, 0.34 J a frame", "150 ms",
+        "/coedge", "active", "12:34:56", "worker_1", "ok", "42%", "75  34 %", "123 ms", "45.6 ms", "12 mJ", "1.25",
+        "123.4", "0.98", "7  by fused for throughput", "mobilenet_v2 480x640", "123 ms, 0.34 J a frame", "150 ms",
         "14, head on worker_2", "robot to box 93.5 Mbit/s", "p50 45.6 ms  p99 123 ms", "12.3 answers a second",
         "123450 of 123456", "13  replaced by a newer frame", "lost", "500 seen, off by at most 2e-06",
     ):  # fmt: skip
@@ -73,9 +73,8 @@ def test_a_dead_worker_stands_out_and_shows_no_old_figures():
     dead = worker(2, Health.LOST, silent_s=12.3)
     (line,) = [line for line in lines_of(ClusterView("coedge", workers=(worker(1), dead))) if "worker_2" in line]
     assert "LOST 12 s" in line and "75" not in line and "123 ms" not in line
-    (fading,) = [
-        line for line in lines_of(ClusterView("coedge", workers=(worker(2, Health.SILENT, silent_s=0.9),))) if "worker_2" in line
-    ]  # fmt: skip
+    fading = worker(2, Health.SILENT, silent_s=0.9)
+    (fading,) = [line for line in lines_of(ClusterView("coedge", workers=(fading,))) if "worker_2" in line]
     assert "silent 0.9 s" in fading and "42%" in fading
 
 

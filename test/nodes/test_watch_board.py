@@ -23,8 +23,8 @@ def manager(**fields):
 
 def plan(epoch=1, workers=NAMES, boundaries=(0, 28, 112)):
     return PartitionPlan(
-        session=9, epoch=epoch, workers=list(workers), boundaries=list(boundaries), height=224, width=224, head="worker_2",
-        planner="fused", objective="latency", predicted_latency_s=0.02, predicted_energy_j=0.5, planning_ms=12.0,
+        session=9, epoch=epoch, workers=list(workers), boundaries=list(boundaries), height=224, width=224,
+        head="worker_2", planner="fused", objective="latency", predicted_latency_s=0.02, predicted_energy_j=0.5, planning_ms=12.0,
     )  # fmt: skip
 
 
