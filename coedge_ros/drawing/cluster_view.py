@@ -41,8 +41,6 @@ class WorkerLine:
         Fragment bytes that it receives and sends.
     speed : float
         Its speed now, as a factor on that at its start.
-    note : str
-        For people: why it cannot be used; "" when there is nothing to say.
     """
 
     name: str
@@ -58,7 +56,6 @@ class WorkerLine:
     bytes_in_per_s: float = math.nan
     bytes_out_per_s: float = math.nan
     speed: float = math.nan
-    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ _HEALTH = {
 }
 _STATES = {"active": "bold green", "alone": "bold red", "error": "bold red"}
 _KINDS = {"good": "green", "bad": "red", "news": "default"}
+_BAR = 8  # columns of a worker's load
 _BARS = " ▁▂▃▄▅▆▇█"
 _MIDDLE_LINES = 7  # of the panels of plan and frames, without their borders
 _LEAST_EVENTS = 3
@@ -75,8 +76,8 @@ def _workers_table(workers: tuple[WorkerLine, ...], shown: int, width: int) -> R
         return Group(Text("no worker heard", style="yellow"), Text(""))
     table = Table(box=None, padding=(0, 1, 0, 0), expand=False, width=width, header_style="bright_black")
     table.add_column("worker", no_wrap=True, overflow="ellipsis", ratio=1)
-    table.add_column("state", no_wrap=True, width=11)
-    table.add_column("load", no_wrap=True, width=15)
+    table.add_column("state", no_wrap=True, width=12)
+    table.add_column("load", no_wrap=True, width=_BAR + 5)
     for name, columns in (("rows", 9), ("compute", 7), ("wait", 7), ("J/frame", 7), ("in  MB/s  out", 13)):
         table.add_column(name, justify="right", no_wrap=True, width=columns)
     table.add_column("speed", justify="right", no_wrap=True, width=5)
@@ -95,14 +96,12 @@ def _worker_cells(worker: WorkerLine) -> list[Text]:
     color = "bright_black" if is_gone else "rgb({},{},{})".format(*worker_color(worker.color))
     faded = "bright_black" if worker.health is Health.LOST else "dim" if is_gone else ""
     name = Text("● " if not is_gone else "○ ", style=color).append(worker.name, style=faded or "bold")
-    if worker.note:
-        name.append(f" {worker.note}", style=_HEALTH[worker.health])
     word = worker.health.value
     if is_gone and not math.isnan(worker.silent_s):
         word += f" {_age(worker.silent_s)}"
     if worker.health is Health.LOST:
         # What it did last is no news of it: an empty bar, and no figures.
-        return [name, Text(f" {word} ", style=_HEALTH[worker.health]), Text("░" * 10, style=faded)]
+        return [name, Text(word, style=_HEALTH[worker.health]), Text("░" * _BAR, style=faded)]
     cells = [
         f"{worker.rows} {format_percent(worker.share):>5}" if worker.rows else "-",
         format_ms(worker.compute_ms),
@@ -133,7 +132,7 @@ def _rate(bytes_per_s: float) -> str:
     return f"{mega:5.2f}" if mega < 10 else f"{mega:5.1f}" if mega < 1000 else f"{mega:5.0f}"
 
 
-def _bar(load: float, style: str, columns: int = 10) -> Text:
+def _bar(load: float, style: str, columns: int = _BAR) -> Text:
     if math.isnan(load):
         return Text("░" * columns + "    -", style=style)
     full = round(columns * min(max(load, 0.0), 1.0))
@@ -146,7 +145,7 @@ def _bar(load: float, style: str, columns: int = 10) -> Text:
 
 
 def _fact(name: str, *parts: tuple[str, str] | str) -> Text:
-    text = Text(no_wrap=True, overflow="ellipsis").append(f"{name:<10}", style="bright_black")
+    text = Text(no_wrap=True, overflow="ellipsis").append(f"{name:<11}", style="bright_black")
     for part in parts:
         text.append(*part) if isinstance(part, tuple) else text.append(part)
     return text
@@ -166,7 +165,7 @@ def _plan_lines(plan: PlanLines, width: int) -> Group:
         _fact("predicted", f"{format_ms(plan.predicted_ms)}{energy} a frame"),
         _fact("deadline", format_ms(plan.deadline_ms) if plan.deadline_ms else "none"),
         _fact("stages", f"{plan.stages}, head on {plan.head}"),
-        _fact("rows", *_bands(plan.bands, width - 10)),
+        _fact("rows", *_bands(plan.bands, width - 11)),
     ]
     return _filled(lines + [_fact("link", text) for text in plan.links[:1]])
 
@@ -189,13 +188,11 @@ def _frame_lines(frames: FrameLines, width: int) -> Group:
     checks = "none seen"
     if frames.checked:
         checks = f"{frames.checked} seen, off by at most {frames.check_ratio:.0e}"
-    history = _spark(frames.history_ms[-(width - 10) :])
+    history = _spark(frames.history_ms[-(width - 11) :])
     lines = [
         _fact("latency", "p50 ", (format_ms(frames.p50_ms), "bold"), "  p99 ", (format_ms(frames.p99_ms), "bold")),
         _fact("", (history, "cyan")),
-        _fact(
-            "rate", (f"{frames.per_s:.1f}", "bold"), f" answers a second, {frames.answered} of {frames.accepted} in all"
-        ),
+        _fact("rate", (f"{frames.per_s:.1f}", "bold"), f" /s, {frames.answered} of {frames.accepted} answered"),
         _fact("dropped", _count(dropped), f"  {reason}"),
         _fact("lost", _count(frames.lost), "  late ", _count(frames.late), "  issued again ", _count(frames.again)),
         _fact("fallbacks", _count(frames.fallbacks), "  answers by the manager alone"),

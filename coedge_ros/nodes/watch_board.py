@@ -81,8 +81,17 @@ class WatchBoard:
             known.usages.clear()
         if is_new:
             known.counted.clear()
+        self._note_state(known.status, status)
         known.status, known.heard_s, known.is_lost = status, now_s, False
         known.counted.append((now_s, status.bytes_in, status.bytes_out))
+
+    def _note_state(self, before: WorkerStatus, now: WorkerStatus) -> None:
+        """States that keep a worker from work, and their end."""
+        was, state = state_name(before), state_name(now)
+        if state != was and state in ("resting", "error"):
+            self._say(f"{now.name}: {state}{', ' if now.message else ''}{now.message}", "bad")
+        elif state != was and was in ("resting", "error"):
+            self._say(f"{now.name} is {state} again", "good")
 
     def take_plan(self, plan: PartitionPlan, now_s: float) -> None:
         """A plan was published."""
@@ -150,7 +159,7 @@ class WatchBoard:
         color = self._load.colors.get(name, len(self._load.colors))
         heard = self._workers.get(name)
         if heard is None:
-            return WorkerLine(name, color, Health.LOST, math.nan, note="never heard")
+            return WorkerLine(name, color, Health.LOST, math.nan)
         status, silent_s = heard.status, now_s - heard.heard_s
         speed = self._speed(status)
         rows = _rows_of(plan, list(plan.workers).index(name)) if plan and name in plan.workers else 0
@@ -160,7 +169,7 @@ class WatchBoard:
             rows=rows, share=rows / plan.height if plan and plan.height else math.nan,
             compute_ms=_mean(u.compute_ms for u in heard.usages), wait_ms=_mean(u.wait_ms for u in heard.usages),
             energy_j=_mean(u.energy_j for u in heard.usages), bytes_in_per_s=bytes_in, bytes_out_per_s=bytes_out,
-            speed=speed, note=status.message if state_name(status) in ("error", "resting") else "",
+            speed=speed,
         )  # fmt: skip
 
     def _speed(self, status: WorkerStatus) -> float:

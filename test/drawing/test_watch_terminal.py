@@ -37,7 +37,7 @@ def full_view(workers: int = 3, events: int = 20) -> ClusterView:
         ),
         frames=FrameLines(
             45.6, 123.4, 12.3, (10.0, 20.0, math.nan, 40.0) * 15, 123456, 123450,
-            (("replaced by a newer frame", 12), ("unreadable image", 1)), 1, 2, 3, 4, 500, 2.5e-6,
+            (("replaced by a newer frame", 12), ("unreadable image", 1)), 1, 2, 3, 4, 500, 2.4e-6,
         ),
         events=tuple(EventLine(f"12:30:{i:02d}", f"event number {i}") for i in range(events)),
     )  # fmt: skip
@@ -63,8 +63,8 @@ def test_every_figure_is_there():
     for words in (
         "/coedge", "active", "12:34:56", "worker_1", "ok", "42%", "75  34 %", "123 ms", "45.6 ms", "12 mJ", "1.25",
         "123.4", "0.98", "7  by fused for throughput", "mobilenet_v2 480x640", "123 ms, 0.34 J a frame", "150 ms",
-        "14, head on worker_2", "robot to box 93.5 Mbit/s", "p50 45.6 ms  p99 123 ms", "12.3 answers a second",
-        "123450 of 123456", "13  replaced by a newer frame", "lost", "500 seen, off by at most 2e-06",
+        "14, head on worker_2", "robot to box 93.5 Mbit/s", "p50 45.6 ms  p99 123 ms", "12.3 /s",
+        "123450 of 123456 answered", "13  replaced by a newer frame", "lost", "500 seen, off by at most 2e-06",
     ):  # fmt: skip
         assert words in text, f"{words}\n{text}"
 
@@ -82,7 +82,7 @@ def test_workers_that_do_not_fit_are_counted_with_those_that_are_lost():
     view = full_view(30)
     lost = tuple(worker(i, Health.LOST, silent_s=3.0) for i in (31, 32))
     text = "\n".join(lines_of(ClusterView("coedge", workers=view.workers + lost)))
-    assert "and 20 more" in text and "2 LOST" in text
+    assert "and 21 more" in text and "2 LOST" in text
 
 
 def test_the_newest_events_are_shown_and_a_long_one_goes_on_in_the_next_line():

@@ -24,7 +24,8 @@ def manager(**fields):
 def plan(epoch=1, workers=NAMES, boundaries=(0, 28, 112)):
     return PartitionPlan(
         session=9, epoch=epoch, workers=list(workers), boundaries=list(boundaries), height=224, width=224,
-        head="worker_2", planner="fused", objective="latency", predicted_latency_s=0.02, predicted_energy_j=0.5, planning_ms=12.0,
+        head="worker_2", planner="fused", objective="latency", predicted_latency_s=0.02, predicted_energy_j=0.5,
+        planning_ms=12.0,
     )  # fmt: skip
 
 
@@ -87,7 +88,7 @@ def test_a_lost_worker_goes_unless_the_manager_expects_it(board):
     assert health(board, late) == {"worker_2": Health.LOST}
     board.take_manager(manager(missing=["worker_2", "worker_3"]), late)
     lines = {line.name: line for line in board.view(late).workers}
-    assert lines["worker_3"].note == "never heard" and math.isnan(lines["worker_3"].silent_s)
+    assert lines["worker_3"].health is Health.LOST and math.isnan(lines["worker_3"].silent_s)
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_a_workers_health_is_one_word(board, fields, speed, expected):
     board.take_manager(manager(speeds=[WorkerSpeed(name="worker_1", factor=speed, planned_factor=1.0)]), 0.1)
     line = board.view(0.2).workers[0]
     assert (line.health, line.speed) == (expected, speed)
-    assert line.note == fields.get("message", "")
+    assert any(fields.get("message", "worker_1") in text for text in events(board, 0.2))
 
 
 def test_bytes_per_second_are_those_of_the_last_second(board):
@@ -123,6 +124,8 @@ def test_each_plan_is_an_event_with_its_reason_once(board):
         said = "plan 2 (without worker_2 (silent)): 2 stages, rows of the first (112): worker_1 112"
         board.take_manager(manager(epoch=2, state=state, message=said), 1.0)
     assert events(board, 1.0)[-1] == "plan 2 (without worker_2 (silent)): worker_1 224; made in 12 ms"
+    for name in NAMES:
+        board.take_worker(status(name), 2.0)
     board.take_plan(plan(3), 2.0)
     better = "worker_2 at 0.5; saves 20 %; before: 2 stages, rows of the first (112): worker_1 112; head on worker_1"
     board.take_manager(manager(epoch=3, message=f"plan 3 ({better}): 2 stages, rows of the first (112): a 1"), 2.0)
@@ -135,10 +138,7 @@ def test_the_state_of_a_manager_that_is_silent_is_not_believed(board):
     assert board.view(4.0).state == "manager LOST"
     board.take_manager(manager(session=10, state=ManagerStatus.STATE_ALONE), 5.0)
     assert board.view(5.0).state == "alone"
-    assert events(board, 5.0)[-3:-1] == [
-        "the manager was started again",
-        "no worker is left: the manager answers alone",
-    ]
+    assert events(board, 5.0)[-2:] == ["the manager was started again", "no worker is left: the manager answers alone"]
 
 
 def test_latency_and_rate_are_of_the_last_seconds(board):
