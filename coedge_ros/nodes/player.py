@@ -16,6 +16,7 @@ from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.bag_reader import BagImages
 
 POLL_S = 0.05
+SETTLE_S = 0.5  # readers are discovered one after the other; who comes later misses the first images
 ACKNOWLEDGE_LIMIT_S = 10.0  # how long the end waits for readers to have the last images
 
 
@@ -31,16 +32,22 @@ class Player(Node):
         self.count = 0
 
     def wait_for_reader(self, limit_s: float, stop: threading.Event) -> None:
-        """Return when somebody reads the images, or when `stop` is set.
+        """Return when the images are read and no more readers come, or when `stop` is set.
 
         Raises
         ------
         UserError
-            When nobody does within `limit_s`.
+            When nobody reads them within `limit_s`.
         """
-        end = time.monotonic() + limit_s
-        while not self._images.get_subscription_count() and not stop.is_set():
-            if time.monotonic() > end:
+        began_s = since_s = time.monotonic()
+        count = 0
+        while not stop.is_set():
+            now_s, found = time.monotonic(), self._images.get_subscription_count()
+            if found != count:
+                count, since_s = found, now_s
+            elif count and now_s - since_s > SETTLE_S:
+                return
+            elif not count and now_s - began_s > limit_s:
                 raise UserError(
                     f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source '') "
                     "in the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"

@@ -56,6 +56,10 @@ def pictures():
     return [rng.integers(0, 256, (HEIGHT, WIDTH, 3), dtype=np.uint8) for _ in range(FRAMES)]
 
 
+def outputs(result) -> bytes:
+    return bytes(result.tensors[0].data)
+
+
 def decoded(path: Path) -> dict[str, list]:
     """All messages by topic, decoded from nothing but the file."""
     found = defaultdict(list)
@@ -66,37 +70,41 @@ def decoded(path: Path) -> dict[str, list]:
 
 
 def test_what_a_cluster_says_is_recorded_shown_and_its_images_play_again(cluster, tmp_path, pictures):
-    path, readers = tmp_path / "run.mcap", cluster.images.get_subscription_count()
+    path = tmp_path / "run.mcap"
     with Command(cluster.domain, tmp_path, "record", path, "--images") as record:
-        cluster.until(lambda: cluster.images.get_subscription_count() > readers or record.has_ended(), "the recorder")
-        assert not record.has_ended(), record.said
         with Command(cluster.domain, tmp_path, "watch", "--once", "--seconds", "4") as watch:
-            answers = cluster.answers(cluster.send_paced(pictures))
-            cluster.until(watch.has_ended, "the picture")
+            while not watch.has_ended():  # frames all the time, because on a busy machine discovery may take seconds
+                cluster.answers(cluster.send_paced(pictures[:2], 0.1))
             assert watch.process.returncode == 0, watch.said
+        assert not record.has_ended(), record.said
+        answers = cluster.answers(cluster.send_paced(pictures))
         record.process.send_signal(signal.SIGINT)
         cluster.until(record.has_ended, "the recorder ends")
         assert record.process.returncode == 0 and "Traceback" not in record.said, record.said
 
     picture = watch.out.read_text().splitlines()
     assert len(picture) <= 30 and max(map(len, picture)) <= 100
-    assert all(any(name in line and " ok " in line for line in picture) for name in WORKERS), watch.said
+    for name in WORKERS:  # slow where the machine is busier than at their start
+        assert any(name in line and (" ok " in line or " slow " in line) for line in picture), watch.said
+    assert " answered" in watch.said and "p50 - ms" not in watch.said, watch.said
 
     said = decoded(path)
     assert set(said) >= EXPECTED and not [topic for topic in said if "fragment" in topic]
-    assert [r.frame for r in said["/coedge/result"]] == [a.frame for a in answers]
-    assert [bytes(r.tensors[0].data) for r in said["/coedge/result"]] == [bytes(a.tensors[0].data) for a in answers]
-    assert [bytes(i.data) for i in said["/coedge/image"]] == [p.tobytes() for p in pictures]
+    results, images = said["/coedge/result"], said["/coedge/image"]
+    assert [r.frame for r in results[-FRAMES:]] == [a.frame for a in answers]
+    assert [outputs(r) for r in results[-FRAMES:]] == [outputs(a) for a in answers]
+    assert [bytes(i.data) for i in images[-FRAMES:]] == [p.tobytes() for p in pictures]
     assert (
         said["/coedge/partition_plan"][-1].epoch == cluster.manager.epoch
     )  # latched: from before the recorder's start
     assert {status.name for status in said["/coedge/worker_status"]} == set(WORKERS)
 
     heard = len(cluster.record.results)
-    with Command(cluster.domain, tmp_path, "play", path, "--rate", "2") as play:
-        cluster.until(lambda: len(cluster.record.results) >= heard + FRAMES, "answers to the images of the bag")
+    with Command(cluster.domain, tmp_path, "play", path, "--rate", "4") as play:
+        cluster.until(lambda: len(cluster.record.results) >= heard + len(images) or play.has_ended(), "answers", 40)
         cluster.until(play.has_ended, "the player ends")
-        assert play.process.returncode == 0 and f"published {FRAMES} images" in play.said, play.said
+        assert play.process.returncode == 0 and f"published {len(images)} images" in play.said, play.said
+    cluster.until(lambda: len(cluster.record.results) == heard + len(images), "answers to all images of the bag")
     again = cluster.record.results[heard:]
-    assert [bytes(r.tensors[0].data) for r in again] == [bytes(a.tensors[0].data) for a in answers]
+    assert [outputs(r) for r in again[-FRAMES:]] == [outputs(a) for a in answers]
     assert cluster.record.name_of(again[0]) == "run.mcap#0"
