@@ -20,7 +20,8 @@ SILENT_AFTER_S = 0.7  # workers speak several times per second
 LOST_AFTER_S = 1.5  # as the manager's lost_after_s
 FORGET_AFTER_S = 60.0  # unless the manager expects the worker
 SLOW_BELOW = 0.75  # of its own speed at start
-USAGE_FRAMES = 20  # frames that a worker's means are of
+USAGE_FRAMES = 50  # frames that a worker's means are of, at most ...
+USAGE_S = 3.0  # ... and how old they may be
 _RATE_S = 1.0  # over which bytes per second are counted, at least
 _MOST_WORKERS, _MOST_EVENTS = 64, 50  # names come from the network
 _SAID = re.compile(r"plan (\d+) \((.*?)\): ")  # the manager's message while it prepares a plan
@@ -33,7 +34,7 @@ class _Heard:
     status: WorkerStatus
     heard_s: float
     counted: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=16))  # s, bytes in, bytes out
-    usages: deque[WorkerUsage] = field(default_factory=lambda: deque(maxlen=USAGE_FRAMES))
+    usages: deque[tuple[float, WorkerUsage]] = field(default_factory=lambda: deque(maxlen=USAGE_FRAMES))
     is_lost: bool = False
 
 
@@ -103,7 +104,7 @@ class WatchBoard:
         self._tally.take(result, now_s)
         for usage in result.workers:
             if usage.name in self._workers:
-                self._workers[usage.name].usages.append(usage)
+                self._workers[usage.name].usages.append((now_s, usage))
 
     def take_manager(self, status: ManagerStatus, now_s: float) -> None:
         """The manager said how it is."""
@@ -124,19 +125,18 @@ class WatchBoard:
         if plan is None or (status.session == session and epoch <= newest):
             return
         self._reported = (status.session, epoch)
-        rows = ", ".join(f"{name} {_rows_of(plan, i)}" for i, name in enumerate(plan.workers))
+        rows = ", ".join(f"{name} {n}" for i, name in enumerate(plan.workers) if (n := _rows_of(plan, i)))
         why = f" ({reason})" if reason else ""
-        self._say(f"plan {epoch}{why}: {rows}; made in {plan.planning_ms:.0f} ms")
+        self._say(f"plan {epoch}{why}: rows {rows}; made in {plan.planning_ms:.0f} ms")
 
     def _say(self, text: str, kind: str = "news") -> None:
         self._events.append(EventLine(self._clock(), text, kind))
 
     # -- picture ------------------------------------------------------------------------------------------------------
 
-    def view(self, now_s: float) -> ClusterView:
-        """The picture's values at this moment; whoever has become silent meanwhile is noted as an event."""
-        status = self._status
-        missing = set(status.missing) if status else set()
+    def notice(self, now_s: float) -> None:
+        """Note who has become silent: to be called several times per second, also when there is no picture to draw."""
+        missing = self._status.missing if self._status else ()
         for name, heard in list(self._workers.items()):
             silent_s = now_s - heard.heard_s
             if silent_s > FORGET_AFTER_S and name not in missing:
@@ -144,10 +144,16 @@ class WatchBoard:
             elif silent_s > LOST_AFTER_S and not heard.is_lost:
                 heard.is_lost = True
                 self._say(f"{name} is LOST: nothing heard of it for {silent_s:.1f} s", "bad")
+
+    def view(self, now_s: float) -> ClusterView:
+        """The picture's values at this moment."""
+        self.notice(now_s)
+        status = self._status
+        missing = status.missing if status else ()
         self._load.forget(now_s)
         is_heard = status is not None and now_s - self._status_s <= LOST_AFTER_S + 1.0  # it speaks twice per second
         plan = self._load.plan(status.session, status.epoch) if status else self._load.newest_plan()
-        names = sorted({*self._workers, *list(missing)[:_MOST_WORKERS]}, key=natural)
+        names = sorted({*self._workers, *missing[:_MOST_WORKERS]}, key=natural)
         state = "" if status is None else NAMES.get(status.state, "error") if is_heard else "manager LOST"
         return ClusterView(
             namespace=self.namespace, clock=self._clock(), state=state, message=status.message if is_heard else "",
@@ -163,12 +169,13 @@ class WatchBoard:
         status, silent_s = heard.status, now_s - heard.heard_s
         speed = self._speed(status)
         rows = _rows_of(plan, list(plan.workers).index(name)) if plan and name in plan.workers else 0
+        usages = [usage for when_s, usage in heard.usages if now_s - when_s <= USAGE_S]
         bytes_in, bytes_out = _per_second(heard.counted)
         return WorkerLine(
             name=name, color=color, health=_health(status, silent_s, speed), silent_s=silent_s, load=status.load,
             rows=rows, share=rows / plan.height if plan and plan.height else math.nan,
-            compute_ms=_mean(u.compute_ms for u in heard.usages), wait_ms=_mean(u.wait_ms for u in heard.usages),
-            energy_j=_mean(u.energy_j for u in heard.usages), bytes_in_per_s=bytes_in, bytes_out_per_s=bytes_out,
+            compute_ms=_mean(u.compute_ms for u in usages), wait_ms=_mean(u.wait_ms for u in usages),
+            energy_j=_mean(u.energy_j for u in usages), bytes_in_per_s=bytes_in, bytes_out_per_s=bytes_out,
             speed=speed,
         )  # fmt: skip
 

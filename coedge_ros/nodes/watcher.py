@@ -7,12 +7,15 @@ from collections.abc import Callable
 from functools import partial
 
 import rclpy
+from rclpy.clock import Clock, ClockType
 from rclpy.node import Node
 
 from coedge_ros.drawing.cluster_view import ClusterView
 from coedge_ros.msg import InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.watch_board import WatchBoard
+
+NOTICE_S = 0.25
 
 
 class Watcher(Node):
@@ -30,6 +33,8 @@ class Watcher(Node):
             self.create_subscription(
                 kind, topic, partial(_timed, take), profile, event_callbacks=qos.subscription_events(self, topic)
             )  # fmt: skip
+        pace = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock that stands still must not stop it
+        self.create_timer(NOTICE_S, lambda: board.notice(time.monotonic()), clock=pace)
 
     @property
     def has_heard(self) -> bool:

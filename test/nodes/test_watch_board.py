@@ -60,6 +60,7 @@ def test_workers_show_the_rows_of_the_plan_and_means_of_the_last_frames(board):
     assert [(w.name, w.rows, w.share) for w in view.workers] == [("worker_1", 56, 0.25), ("worker_2", 168, 0.75)]
     assert [(w.compute_ms, w.wait_ms) for w in view.workers] == [(4.0, 1.0)] * 2
     assert view.workers[0].energy_j == pytest.approx(0.2)
+    assert math.isnan(board.view(20.0).workers[0].compute_ms)  # no frames, no figures
     assert (view.plan.epoch, view.plan.head, view.plan.predicted_ms, view.plan.predicted_j) == (
         1,
         "worker_2",
@@ -123,13 +124,15 @@ def test_each_plan_is_an_event_with_its_reason_once(board):
     for state in (ManagerStatus.STATE_PREPARING, ManagerStatus.STATE_ACTIVE):
         said = "plan 2 (without worker_2 (silent)): 2 stages, rows of the first (112): worker_1 112"
         board.take_manager(manager(epoch=2, state=state, message=said), 1.0)
-    assert events(board, 1.0)[-1] == "plan 2 (without worker_2 (silent)): worker_1 224; made in 12 ms"
+    assert events(board, 1.0)[-1] == "plan 2 (without worker_2 (silent)): rows worker_1 224; made in 12 ms"
     for name in NAMES:
         board.take_worker(status(name), 2.0)
     board.take_plan(plan(3), 2.0)
     better = "worker_2 at 0.5; saves 20 %; before: 2 stages, rows of the first (112): worker_1 112; head on worker_1"
     board.take_manager(manager(epoch=3, message=f"plan 3 ({better}): 2 stages, rows of the first (112): a 1"), 2.0)
-    assert events(board, 2.0)[-1] == "plan 3 (worker_2 at 0.5; saves 20 %): worker_1 56, worker_2 168; made in 12 ms"
+    assert (
+        events(board, 2.0)[-1] == "plan 3 (worker_2 at 0.5; saves 20 %): rows worker_1 56, worker_2 168; made in 12 ms"
+    )
     assert sum(text.startswith("plan") for text in events(board, 2.0)) == 3
 
 
