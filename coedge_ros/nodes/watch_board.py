@@ -17,7 +17,8 @@ from coedge_ros.nodes.load_board import LoadBoard, stage_boundaries
 from coedge_ros.nodes.manager_status import NAMES
 
 SILENT_AFTER_S = 0.7  # workers speak several times per second
-LOST_AFTER_S = 1.5  # as the manager's lost_after_s
+LOST_AFTER_S = 1.5  # as the manager's lost_after_s ...
+LOADING_LOST_AFTER_S = 5.0  # ... and its patience with a worker that loads
 FORGET_AFTER_S = 60.0  # unless the manager expects the worker
 SLOW_BELOW = 0.75  # of its own speed at start
 USAGE_FRAMES = 50  # frames that a worker's means are of, at most ...
@@ -141,7 +142,7 @@ class WatchBoard:
             silent_s = now_s - heard.heard_s
             if silent_s > FORGET_AFTER_S and name not in missing:
                 del self._workers[name]
-            elif silent_s > LOST_AFTER_S and not heard.is_lost:
+            elif silent_s > _patience_s(heard.status) and not heard.is_lost:
                 heard.is_lost = True
                 self._say(f"{name} is LOST: nothing heard of it for {silent_s:.1f} s", "bad")
 
@@ -198,8 +199,13 @@ class WatchBoard:
         )  # fmt: skip
 
 
+def _patience_s(status: WorkerStatus) -> float:
+    """How long a worker may be silent that was last heard saying this."""
+    return LOADING_LOST_AFTER_S if state_name(status) == "loading" else LOST_AFTER_S
+
+
 def _health(status: WorkerStatus, silent_s: float, speed: float) -> Health:
-    if silent_s > LOST_AFTER_S:
+    if silent_s > _patience_s(status):
         return Health.LOST
     if silent_s > SILENT_AFTER_S:
         return Health.SILENT

@@ -83,6 +83,12 @@ def test_a_worker_fades_is_lost_and_comes_back(board):
     assert sum("LOST" in text for text in events(board, 8.1)) == 2  # worker_1, which is silent meanwhile, once too
 
 
+def test_a_worker_that_loads_may_be_silent_for_longer(board):
+    board.take_worker(status("worker_2", state=WorkerStatus.STATE_LOADING), 0.0)
+    assert health(board, 4.0) == {"worker_1": Health.LOST, "worker_2": Health.SILENT}
+    assert health(board, 5.1)["worker_2"] is Health.LOST
+
+
 def test_a_lost_worker_goes_unless_the_manager_expects_it(board):
     late = FORGET_AFTER_S + 1
     board.take_manager(manager(missing=["worker_2"]), late)
