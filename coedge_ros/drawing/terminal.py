@@ -22,6 +22,8 @@ _HEALTH = {
     Health.SILENT: "yellow",
     Health.LOST: "bold white on red",
 }
+_FIGURES = {"rows": 9, "compute": 7, "wait": 7, "J/frame": 7, "in  MB/s  out": 13, "speed": 5}  # and their columns
+_ONLY_WIDE, _WIDE = ("wait", "in  MB/s  out"), 96  # left out in narrower tables
 _STATES = {"active": "bold green", "alone": "bold red", "error": "bold red"}
 _KINDS = {"good": "green", "bad": "red", "news": "default"}
 _BAR = 8  # columns of a worker's load
@@ -78,12 +80,13 @@ def _workers_table(workers: tuple[WorkerLine, ...], shown: int, width: int) -> R
     table.add_column("worker", no_wrap=True, overflow="ellipsis", ratio=1)
     table.add_column("state", no_wrap=True, width=12)
     table.add_column("load", no_wrap=True, width=_BAR + 5)
-    for name, columns in (("rows", 9), ("compute", 7), ("wait", 7), ("J/frame", 7), ("in  MB/s  out", 13)):
+    figures = [index for index, name in enumerate(_FIGURES) if width >= _WIDE or name not in _ONLY_WIDE]
+    for name, columns in [list(_FIGURES.items())[index] for index in figures]:
         table.add_column(name, justify="right", no_wrap=True, width=columns)
-    table.add_column("speed", justify="right", no_wrap=True, width=5)
     visible = workers if len(workers) <= shown else workers[: shown - 1]
     for worker in visible:
-        table.add_row(*_worker_cells(worker))
+        name, state, load, *cells = _worker_cells(worker)
+        table.add_row(name, state, load, *[cells[index] for index in figures if cells])
     if len(workers) > len(visible):
         rest = workers[len(visible) :]
         lost = sum(w.health is Health.LOST for w in rest)

@@ -1,6 +1,15 @@
 """`coedge watch`, `record` and `play` where there is no cluster."""
 
+import fcntl
+import os
+import pty
+import select
 import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
 
 import pytest
 
@@ -33,6 +42,35 @@ def test_ctrl_c_ends_watch_quietly(capsys, monkeypatch):
     monkeypatch.setattr("coedge_ros.cli.watch._print", lambda *_: signal.raise_signal(signal.SIGINT))
     assert main(["watch"]) == 0
     assert "Traceback" not in capsys.readouterr().err
+
+
+def test_in_a_terminal_it_is_live_and_leaves_the_terminal_as_it_was():
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    command = [sys.executable, "-c", "import sys; from coedge_ros.cli.main import main; sys.exit(main())", "watch"]
+    process = subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, env=os.environ | {"TERM": "xterm", "PYTHONSAFEPATH": "1"}
+    )
+    os.close(theirs)
+    try:
+        shown = _read_until(ours, b"no worker heard")
+        assert b"\x1b[?1049h" in shown  # the other screen
+        process.send_signal(signal.SIGINT)
+        shown = _read_until(ours, b"\x1b[?1049l")
+        assert process.wait(20) == 0 and b"Traceback" not in shown
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
+
+
+def _read_until(terminal: int, words: bytes, limit_s: float = 60.0) -> bytes:
+    end, found = time.monotonic() + limit_s, b""
+    while words not in found:
+        assert time.monotonic() < end, found.decode(errors="replace")
+        if select.select([terminal], [], [], 0.5)[0]:
+            found += os.read(terminal, 65536)
+    return found
 
 
 def test_a_second_ctrl_c_is_as_ever():

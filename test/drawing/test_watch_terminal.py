@@ -58,6 +58,12 @@ def test_other_terminals_are_filled_and_not_exceeded(size):
     assert len(lines) <= size[1] and max(map(len, lines)) == size[0]
 
 
+def test_a_narrow_terminal_shows_fewer_figures_rather_than_parts_of_all():
+    table = lines_of(full_view(), 80, 24)[1:6]
+    assert not [line for line in table if CUT in line]
+    assert "worker_1" in table[2] and "123 ms" in table[2] and "0.98" in table[2] and "MB/s" not in table[1]
+
+
 def test_every_figure_is_there():
     text = "\n".join(lines_of(full_view()))
     for words in (
