@@ -34,7 +34,10 @@ PARTS = {
     "worker_status": ("worker",),
 }
 # of the commands, not of a cluster
-TOOLS = {"collector", "examination", "feeder", "fuzzing", "intruder", "link_end", "link_probe"}
+TOOLS = {
+    "collector", "examination", "feeder", "fuzzing", "intruder", "link_end", "link_probe", "player", "recorder",
+    "watcher",
+}  # fmt: skip
 PUBLISH, SUBSCRIBE = {"create_publisher", "_publisher"}, {"create_subscription", "subscribe", "_subscribe"}
 # What is made through a variable: topic: (published by, subscribed by, profiles).
 INDIRECT = {

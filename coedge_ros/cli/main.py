@@ -12,6 +12,9 @@ from coedge_ros.errors import UserError
 COMMANDS = {
     "demo": "real pictures answered by a cluster of workers on this machine, and a table",
     "up": "start a cluster, as cluster.launch.py does where ROS's launch is installed",
+    "watch": "show a running cluster in the terminal, live: workers, plan, frames, what happened",
+    "record": "record what a cluster says, and images if wanted, as an MCAP file",
+    "play": "play the images of an MCAP file as the camera of a cluster",
     "bench": "measure whole model, ceiling and cluster over DDS in turn",
     "chaos": "break a running cluster on purpose and count what became of the frames",
     "doctor": "check this host, or the running cluster, and say what to change",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import rclpy
@@ -14,6 +15,7 @@ from rclpy.parameter_client import AsyncParameterClient
 from coedge_ros.msg import FrameName, InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.security import security_told
+from coedge_ros.nodes.shared_memory import hold_dead_ports
 
 
 def _stamp(header) -> tuple[int, int]:
@@ -75,16 +77,26 @@ class Listening:
         Of the cluster.
     domain_id : int, optional
         ROS domain; that of the environment when left out.
+    make : callable
+        Makes the node that listens, of a namespace and a context.
     """
 
-    def __init__(self, namespace: str, domain_id: int | None = None):
-        self.namespace, self.domain_id = namespace, domain_id
+    def __init__(
+        self, namespace: str, domain_id: int | None = None, make: Callable[[str, rclpy.Context], Node] = Collector
+    ):
+        self.namespace, self.domain_id, self.make = namespace, domain_id, make
 
     def __enter__(self) -> Listening:
         self.context = rclpy.Context()
         with security_told():
             rclpy.init(context=self.context, domain_id=self.domain_id)
-            self.node = Collector(self.namespace, self.context)
+            # Otherwise those who knew a killed process may take this one for it, and not talk to it.
+            held = hold_dead_ports(self.context.get_domain_id())
+            try:
+                self.node = self.make(self.namespace, self.context)
+            finally:
+                for one in held:
+                    one.close()
         self.executor = SingleThreadedExecutor(context=self.context)
         self.executor.add_node(self.node)
         return self

@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from builtin_interfaces.msg import Time
 from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
-from coedge_ros.execution.comparison import Comparison
 from coedge_ros.msg import WorkerStatus
+
+if TYPE_CHECKING:  # it imports torch, which those who only look at a cluster need not wait for
+    from coedge_ros.execution.comparison import Comparison
 
 STATES = {
     WorkerStatus.STATE_LOADING: "loading",

@@ -153,6 +153,10 @@ class LoadBoard:
         """The plan that came last."""
         return next(reversed(self._plans.values()), None)
 
+    def plan(self, session: int, epoch: int) -> PartitionPlan | None:
+        """A plan by its number, if it is one of the newest."""
+        return self._plans.get((session, epoch))
+
     def _meet(self, name: str) -> None:
         if name in self.numbers:
             return

@@ -13,6 +13,7 @@ ROSDEP_KEYS = {
     "PIL": "python3-pil",
     "cv2": "python3-opencv",
     "matplotlib": "python3-matplotlib",
+    "mcap": None,
     "numpy": "python3-numpy",
     "psutil": "python3-psutil",
     "rich": "python3-rich",
