@@ -99,6 +99,10 @@ class LoadVisualizer(Node):
     def _on_plan(self, plan: PartitionPlan) -> None:
         self._board.take_plan(plan, time.monotonic())
 
+    def _has_names(self) -> bool:
+        """Whether a camera names its frames; the first name may come after the first answer."""
+        return self._matcher.has_names or self.count_publishers(topics.FRAME_NAME) > 0
+
     def _on_name(self, name: FrameName) -> None:
         self._annotate(self._matcher.take_name(name))
 
@@ -112,7 +116,7 @@ class LoadVisualizer(Node):
     def _annotate(self, frame: MatchedFrame | None) -> None:
         if frame is None:
             return
-        is_final = bool(frame.name) or not self._matcher.has_names  # else it comes again when its name is there
+        is_final = bool(frame.name) or not self._has_names()  # else it comes again when its name is there
         path = self._saver.path_for(frame.name) if self._saver and is_final else None
         wanted = self._annotated.get_subscription_count() > 0 and time.monotonic() >= self._next_drawing_s
         if path is None and not wanted:
