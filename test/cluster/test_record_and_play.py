@@ -99,12 +99,18 @@ def test_what_a_cluster_says_is_recorded_shown_and_its_images_play_again(cluster
     )  # latched: from before the recorder's start
     assert {status.name for status in said["/coedge/worker_status"]} == set(WORKERS)
 
-    heard = len(cluster.record.results)
-    with Command(cluster.domain, tmp_path, "play", path, "--rate", "4") as play:
-        cluster.until(lambda: len(cluster.record.results) >= heard + len(images) or play.has_ended(), "answers", 40)
-        cluster.until(play.has_ended, "the player ends")
+    heard, dropped = len(cluster.record.results), sum(cluster.manager.dropped_counts)
+    with Command(cluster.domain, tmp_path, "play", path, "--rate", "2") as play:
+        cluster.until(play.has_ended, "the player ends", 60)
         assert play.process.returncode == 0 and f"published {len(images)} images" in play.said, play.said
-    cluster.until(lambda: len(cluster.record.results) == heard + len(images), "answers to all images of the bag")
-    again = cluster.record.results[heard:]
-    assert [outputs(r) for r in again[-FRAMES:]] == [outputs(a) for a in answers]
-    assert cluster.record.name_of(again[0]) == "run.mcap#0"
+
+    def accounted() -> int:  # on a machine busier than at the recording a newer image takes the place of one that waits
+        return len(cluster.record.results) - heard + sum(cluster.manager.dropped_counts) - dropped
+
+    cluster.until(lambda: accounted() == len(images), "all images of the bag answered, or counted as dropped")
+    again = {cluster.record.name_of(result): outputs(result) for result in cluster.record.results[heard:]}
+    first = {f"run.mcap#{len(images) - FRAMES + number}": outputs(answer) for number, answer in enumerate(answers)}
+    assert set(again) <= {f"run.mcap#{number}" for number in range(len(images))}
+    assert {name: again[name] for name in first if name in again} == {n: o for n, o in first.items() if n in again}
+    last = f"run.mcap#{len(images) - 1}"  # nothing newer can take its place
+    assert again[last] == first[last]
