@@ -179,10 +179,12 @@ def kill_all(hands: Hands) -> Found:
     alone_s = hands.traffic.run_until(lambda: bool(account.fallbacks), 6.0)
     problems = [] if alone_s is not None else ["the manager did not answer alone within 6 s"]
     hands.traffic.run_for(1.0)
+    started = time.monotonic()
     hands.start(*hands.workers)
     problems += hands.rejoin()
+    figures = {"used_again_s": round(time.monotonic() - started, 2)}
     answered = account.fallbacks[0] - began if account.fallbacks else None
-    return Found(answered, None, tuple(problems), fallback_allowed=True)
+    return Found(answered, None, tuple(problems), fallback_allowed=True, figures=figures)
 
 
 def manager_restart(hands: Hands) -> Found:
