@@ -13,7 +13,7 @@ from std_msgs.msg import Header
 from coedge_ros.errors import UserError
 from coedge_ros.msg import FrameName
 from coedge_ros.nodes import qos, topics
-from coedge_ros.nodes.image_codec import SUPPORTED_ENCODINGS, encode_image, resize_to
+from coedge_ros.nodes.image_codec import WRITABLE_ENCODINGS, encode_image, resize_to
 from coedge_ros.nodes.parameters import Parameter, declare_parameters
 from coedge_ros.nodes.run import run_node
 from coedge_ros.nodes.sources import open_source, play
@@ -34,7 +34,7 @@ PARAMETERS = (
     Parameter("max_frames", 0, "Stop after this many images; 0 for no limit.", "images", 0, read_only=True),
     Parameter("height", 0, "Resize to this height; 0 keeps it, or the proportions.", "pixels", 0, 8192, read_only=True),
     Parameter("width", 0, "Resize to this width; 0 keeps it, or the proportions.", "pixels", 0, 8192, read_only=True),
-    Parameter("encoding", "rgb8", "Encoding of the published images.", choices=SUPPORTED_ENCODINGS, read_only=True),
+    Parameter("encoding", "rgb8", "Encoding of the published images.", choices=WRITABLE_ENCODINGS, read_only=True),
     Parameter("frame_id", "camera", "Frame in the header of the images.", read_only=True),
     Parameter(
         "wait_for_subscribers",
