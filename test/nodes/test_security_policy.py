@@ -88,7 +88,7 @@ def running(ros, tmp_path):
             owner = getattr(node, "server", node)  # the manager's data side has the commands, a worker has its own
             if hasattr(owner, "commands"):
                 owner.commands.run()
-            if hasattr(owner, "image_topic") and owner.images is None:
+            if hasattr(owner, "cameras") and not owner.cameras.is_open:
                 owner._open_camera()  # otherwise with the first plan
 
     yield cluster_access(cluster_of(str(path)), "team"), turn
