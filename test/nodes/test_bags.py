@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -19,6 +19,7 @@ from coedge_ros.errors import UserError
 from coedge_ros.nodes import qos
 from coedge_ros.nodes.bag_reader import BagImages
 from coedge_ros.nodes.bag_writer import BagWriter, qos_text
+from coedge_ros.nodes.compressed_images import encode_compressed
 from coedge_ros.nodes.image_codec import encode_image
 from coedge_ros.nodes.message_definitions import full_definition, type_name
 
@@ -57,7 +58,9 @@ def test_a_type_whose_package_is_missing_is_named(monkeypatch):
         full_definition("no_such_msgs/msg/Thing")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, DiagnosticArray, MarkerArray, Image], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*KINDS, DiagnosticArray, MarkerArray, Image, CompressedImage], ids=lambda kind: kind.__name__
+)
 def test_every_type_is_decoded_by_its_definition_alone(tmp_path, kind):
     message = kind()
     if kind is MarkerArray:
@@ -152,3 +155,22 @@ def test_a_missing_package_is_told_with_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="pip install mcap"):
         BagWriter(tmp_path / "a.mcap")
     assert not (tmp_path / "a.mcap").exists()
+
+
+def test_compressed_images_are_read_where_a_bag_has_no_others_or_when_they_are_named(tmp_path):
+    path = tmp_path / "run.mcap"
+    with BagWriter(path) as writer:
+        writer.add_topic("/front/image_raw/compressed", CompressedImage, [qos.CAMERA_OUTPUT])
+        sent = encode_compressed(np.full((4, 6, 3), 9, np.uint8), Header(frame_id="front"), "png")
+        writer.write("/front/image_raw/compressed", serialize_message(sent), 10**9, 10**9)
+    bag = BagImages(path)
+    assert (bag.topic, bag.kind) == ("/front/image_raw/compressed", CompressedImage)
+    assert [found.image for found in bag] == [sent]
+
+    both = tmp_path / "both.mcap"
+    with BagWriter(both) as writer:
+        for topic, kind, message in (("/image", Image, image(1)), ("/image/compressed", CompressedImage, sent)):
+            writer.add_topic(topic, kind, [qos.CAMERA_OUTPUT])
+            writer.write(topic, serialize_message(message), 10**9, 10**9)
+    assert BagImages(both).topic == "/image"
+    assert BagImages(both, "/image/compressed").kind is CompressedImage
