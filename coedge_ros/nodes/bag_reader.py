@@ -37,7 +37,7 @@ class BagImages:
         The .mcap file.
     topic : str
         Absolute name; "" for the only topic with images, or the one that ends in `/image` or `/image_raw`; with images
-        compressed only where there are no others.
+        compressed only where none of those ends so.
 
     Attributes
     ----------
@@ -74,9 +74,9 @@ class BagImages:
             raise UserError(
                 f"--topic: {self.path} has no images on {topic}: {found}; images: {', '.join(names) or 'none'}"
             )
-        raw = [name for name in names if not is_compressed(name)]
-        likely = [name for name in raw or names if raw_topic(name).endswith(("/image", "/image_raw"))]
-        for found in (names, likely):
+        likely = [name for name in names if raw_topic(name).endswith(("/image", "/image_raw"))]
+        raw = [name for name in likely if not is_compressed(name)]
+        for found in (names, raw or likely):
             if len(found) == 1:
                 return found[0]
         raise UserError(

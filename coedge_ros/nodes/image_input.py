@@ -10,6 +10,7 @@ from rclpy.node import Node
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
+from coedge_ros.errors import UserError
 from coedge_ros.nodes import qos
 from coedge_ros.nodes.camera_topics import TRANSPORTS, camera_topics, compressed_topic, is_compressed, raw_topic
 from coedge_ros.nodes.compressed_images import decode_compressed
@@ -32,8 +33,21 @@ INPUT_PARAMETERS = (
 
 
 def topics_to_read(values: dict[str, Any], resolve: Callable[[str], str]) -> tuple[str, ...]:
-    """Absolute topics that `INPUT_PARAMETERS` name, see `camera_topics`."""
-    return camera_topics(values["image_topics"], values["image_transport"], resolve)
+    """Absolute topics that `INPUT_PARAMETERS` name, see `camera_topics`.
+
+    Raises
+    ------
+    UserError
+        When one cannot be a topic's name, or is named twice.
+    """
+
+    def resolved(name: str) -> str:
+        try:
+            return resolve(name)
+        except Exception as error:  # rclpy's own type of it is in no public module
+            raise UserError(f"parameter image_topics: {name!r} cannot be a topic's name: {error}") from error
+
+    return camera_topics(values["image_topics"], values["image_transport"], resolved)
 
 
 def kind_of(topic: str) -> type[AnyImage]:

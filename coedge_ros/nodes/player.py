@@ -55,10 +55,10 @@ class Player(Node):
             elif count and now_s - since_s > SETTLE_S:
                 return
             elif not count and now_s - began_s > limit_s:
+                transport = " --image-transport compressed" if is_compressed(self._images.topic_name) else ""
                 raise UserError(
-                    f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source '') "
-                    f"{'and --image-transport compressed ' if is_compressed(self._images.topic_name) else ''}"
-                    "in the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"
+                    f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source ''"
+                    f"{transport}) in the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"
                 )
             stop.wait(POLL_S)
 

@@ -157,20 +157,22 @@ def test_a_missing_package_is_told_with_what_to_install(tmp_path, monkeypatch):
     assert not (tmp_path / "a.mcap").exists()
 
 
-def test_compressed_images_are_read_where_a_bag_has_no_others_or_when_they_are_named(tmp_path):
-    path = tmp_path / "run.mcap"
-    with BagWriter(path) as writer:
-        writer.add_topic("/front/image_raw/compressed", CompressedImage, [qos.CAMERA_OUTPUT])
-        sent = encode_compressed(np.full((4, 6, 3), 9, np.uint8), Header(frame_id="front"), "png")
-        writer.write("/front/image_raw/compressed", serialize_message(sent), 10**9, 10**9)
-    bag = BagImages(path)
-    assert (bag.topic, bag.kind) == ("/front/image_raw/compressed", CompressedImage)
-    assert [found.image for found in bag] == [sent]
+def test_compressed_images_are_read_where_no_raw_ones_are_of_a_camera_or_when_they_are_named(tmp_path):
+    sent = encode_compressed(np.full((4, 6, 3), 9, np.uint8), Header(frame_id="front"), "png")
 
-    both = tmp_path / "both.mcap"
-    with BagWriter(both) as writer:
-        for topic, kind, message in (("/image", Image, image(1)), ("/image/compressed", CompressedImage, sent)):
-            writer.add_topic(topic, kind, [qos.CAMERA_OUTPUT])
-            writer.write(topic, serialize_message(message), 10**9, 10**9)
-    assert BagImages(both).topic == "/image"
-    assert BagImages(both, "/image/compressed").kind is CompressedImage
+    def bag(name: str, topic: str = "", **messages) -> BagImages:
+        with BagWriter(tmp_path / name) as writer:
+            for own, message in messages.items():
+                own = f"/{own.replace('__', '/')}"
+                writer.add_topic(own, type(message), [qos.CAMERA_OUTPUT])
+                writer.write(own, serialize_message(message), 10**9, 10**9)
+        return BagImages(tmp_path / name, topic)
+
+    one = bag("one.mcap", front__image_raw__compressed=sent)
+    assert (one.topic, one.kind) == ("/front/image_raw/compressed", CompressedImage)
+    assert [found.image for found in one] == [sent]
+    both = {"image": image(1), "image__compressed": sent}
+    assert bag("both.mcap", **both).topic == "/image"
+    assert bag("named.mcap", "/image/compressed", **both).kind is CompressedImage
+    # as `coedge record --images --image-transport compressed` writes it
+    assert bag("annotated.mcap", annotated_image=image(1), image__compressed=sent).topic == "/image/compressed"

@@ -6,6 +6,7 @@ from rclpy.node import Node
 from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
+from coedge_ros.errors import UserError
 from coedge_ros.nodes import qos
 from coedge_ros.nodes.compressed_images import encode_compressed
 from coedge_ros.nodes.image_codec import encode_image
@@ -96,3 +97,9 @@ def test_a_camera_that_sends_the_other_way_is_named_with_what_to_change(ros, tra
     ros.spin_until(lambda: bool(reader.cameras.silent(reader.node)))
     ((silent, text),) = reader.cameras.silent(reader.node).items()
     assert silent == reader.cameras.topics[0] and said in text and f"but /{topic} is there" in text
+
+
+@pytest.mark.parametrize("name", ["front camera", "a//b", "1st"])
+def test_what_cannot_be_a_topic_is_refused_by_name(ros, name):
+    with pytest.raises(UserError, match=f"parameter image_topics: {name!r} cannot be a topic's name"):
+        Reader(ros, image_topics=(name, "rear"))
