@@ -18,10 +18,14 @@ from coedge_ros.nodes.intruder import FAR, Intruder, node_names
 from coedge_ros.nodes.topics import COMPRESSED_SUFFIX, IMAGE
 
 BURST = 10  # broken messages between two looks at the real frames
-MEMORY_LIMIT_BYTES = 64 * 2**20  # growth of one process
+# Growth of one process. What it keeps on purpose is bounded and fills while forged pictures are served: chunks that it has
+# sent (`resend_bytes`, 32 MB), pictures that wait.
+MEMORY_LIMIT_BYTES = 96 * 2**20
 ARRIVED_LIMIT = 0.8  # of the broken fragments: refused and counted; some fit all the same, of frames that nobody sent
 BACK_LIMIT_S = 60.0
 CONNECT_LIMIT_S = 10.0
+# Forged pictures that can be read wait as real ones do: a queue of a thousand would be what grows.
+QUEUE_FRAMES = 60
 
 
 def fuzz(hands: Hands, messages: int) -> Found:
@@ -84,12 +88,13 @@ def fuzz(hands: Hands, messages: int) -> Found:
 
 def two_cameras(setting: Setting) -> AbstractContextManager[Hands]:
     """Slow boards whose manager reads a second camera too, which is compressed and sends nothing by itself."""
-    return slow_boards(setting, {"image_topics": [IMAGE, f"second/{COMPRESSED_SUFFIX}"]})
+    cameras = [IMAGE, f"second/{COMPRESSED_SUFFIX}"]
+    return slow_boards(setting, {"image_topics": cameras, "queue_frames": QUEUE_FRAMES})
 
 
 def compressed_pictures(rng: random.Random) -> list[CompressedImage]:
     """Good pictures of either kind, with stamps that no real one has."""
-    rgb = np.frombuffer(rng.randbytes(48 * 64 * 3), np.uint8).reshape(48, 64, 3)
+    rgb = np.frombuffer(rng.randbytes(24 * 32 * 3), np.uint8).reshape(24, 32, 3)
     header = Header(frame_id="second")
     header.stamp.sec = FAR
     return [encode_compressed(rgb, header, kind) for kind in FORMATS]

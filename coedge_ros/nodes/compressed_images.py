@@ -15,6 +15,9 @@ from coedge_ros.nodes.pixel_formats import READ
 
 FORMATS = ("jpeg", "png")
 MOST_PIXELS = 2**26  # a few bytes can say that they are a picture of gigabytes
+# JPEG has a bit at least for each block of 8 x 8 values: a damaged size shows before memory is taken for it. PNG has a
+# checksum.
+MOST_JPEG_PIXELS_PER_BYTE = 512
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _FRAME_HEADERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # segments that say how large a JPEG is
 # Rows of the sensor stay rows: a turn that the file asks for is ignored, as image_transport does.
@@ -58,6 +61,8 @@ def decode_compressed(msg: CompressedImage) -> np.ndarray:
         raise UserError(f"{what}: broken {kind}, it ends too early or has no size")
     if not 0 < size[0] * size[1] <= MOST_PIXELS:
         raise UserError(f"{what}: {kind} of {size[0]} x {size[1]} pixels; at most {MOST_PIXELS} are read")
+    if kind == "JPEG" and size[0] * size[1] > MOST_JPEG_PIXELS_PER_BYTE * len(data):
+        raise UserError(f"{what}: broken {kind}, {size[0]} x {size[1]} pixels cannot be in so few bytes")
     mosaic = READ.get(msg.format.partition(";")[0].strip())
     is_mosaic = mosaic is not None and mosaic.least > 1
     try:

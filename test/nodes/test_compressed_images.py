@@ -116,6 +116,8 @@ def test_less_quality_is_fewer_bytes():
 
 
 JPEG, PNG = by_pillow(scene(), "JPEG"), png(noise(3), 2)
+AT = JPEG.index(b"\xff\xc0") + 5  # where its height is
+TALL = JPEG[:AT] + b"\xff\xff" + JPEG[AT + 2 :]
 HUGE = struct.pack(">IIBBBBB", 60000, 60000, 8, 2, 0, 0, 0)
 BROKEN = {
     "nothing": (b"", "", "empty compressed image: 0 bytes"),
@@ -125,6 +127,7 @@ BROKEN = {
     "half a jpeg": (JPEG[: len(JPEG) // 2], "jpeg", "broken JPEG, it ends too early"),
     "a jpeg's first bytes": (JPEG[:3], "jpeg", "broken JPEG"),
     "half a png": (PNG[: len(PNG) // 2], "png", "broken PNG, it ends too early"),
+    "a jpeg larger than its bytes": (TALL, "jpeg", "broken JPEG, 65535 x 56 pixels cannot be in so few bytes"),
     "a png of gigabytes": (PNG[:16] + HUGE + PNG[29:], "png", "PNG of 60000 x 60000 pixels"),
     "a png without rows": (PNG[:20] + bytes(4) + PNG[24:], "png", "PNG of 0 x 11 pixels"),
     "a png whose rows are broken": (PNG.replace(PNG[50:60], bytes(10)), "png", "broken PNG, OpenCV cannot read it"),
@@ -157,3 +160,10 @@ def test_changed_bytes_give_a_picture_or_a_refusal_and_nothing_else(data):
         except UserError:
             refused += 1
     assert refused > 0
+
+
+@pytest.mark.parametrize(("kind", "options"), [("JPEG", {}), ("JPEG", {"progressive": True}), ("PNG", {})])
+@pytest.mark.parametrize("shape", [(2160, 3840, 3), (2160, 3840)])
+def test_a_large_black_picture_is_no_broken_one_because_it_has_few_bytes(kind, options, shape):
+    data = by_pillow(np.zeros(shape, np.uint8), kind, optimize=True, **options)
+    assert not decode_compressed(message(data)).any()
