@@ -18,8 +18,8 @@ from coedge_ros.nodes.intruder import FAR, Intruder, node_names
 from coedge_ros.nodes.topics import COMPRESSED_SUFFIX, IMAGE
 
 BURST = 10  # broken messages between two looks at the real frames
-# Growth of one process. What it keeps on purpose is bounded and fills while forged pictures are served: chunks that it has
-# sent (`resend_bytes`, 32 MB), pictures that wait.
+# Growth of one process. What it keeps on purpose is bounded and fills while forged pictures are served: chunks that it
+# has sent (`resend_bytes`, 32 MB), pictures that wait.
 MEMORY_LIMIT_BYTES = 96 * 2**20
 ARRIVED_LIMIT = 0.8  # of the broken fragments: refused and counted; some fit all the same, of frames that nobody sent
 BACK_LIMIT_S = 60.0
