@@ -44,7 +44,11 @@ INDIRECT = {
     "FRAGMENTS": ({"partition_manager", "worker"}, {"partition_manager", "worker"}, {"fragments_qos"}),
     "FRAGMENT_REQUESTS": ({"partition_manager", "worker"}, {"partition_manager", "worker"}, {"FRAGMENT_REQUESTS"}),
     "LINK_PROBES": ({"partition_manager", "worker"}, set(), set()),
-    "COMPRESSED_SUFFIX": (set(), {"partition_manager", "load_visualizer"}, {"CAMERA_INPUT", "CAMERA_INPUT_RELIABLE"}),
+    "COMPRESSED_SUFFIX": (
+        {"camera"},
+        {"partition_manager", "load_visualizer"},
+        {"CAMERA_INPUT", "CAMERA_INPUT_RELIABLE", "CAMERA_OUTPUT"},
+    ),
     "IMAGE": (set(), {"partition_manager", "load_visualizer"}, {"CAMERA_INPUT", "CAMERA_INPUT_RELIABLE"}),
 }
 UNTOLD = {"DIAGNOSTICS": "diagnostic_msgs/DiagnosticArray"}  # types that the comments in topics.py do not begin with

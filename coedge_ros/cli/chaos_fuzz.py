@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
+import random
 import time
+from contextlib import AbstractContextManager
 
+import numpy as np
 import psutil
+from sensor_msgs.msg import CompressedImage, Image
+from std_msgs.msg import Header
 
 from coedge_ros.cli.chaos_scenarios import Found, Hands
-from coedge_ros.nodes.intruder import Intruder, node_names
-from coedge_ros.nodes.topics import IMAGE
+from coedge_ros.cli.chaos_setting import Setting, slow_boards
+from coedge_ros.nodes.compressed_images import FORMATS, encode_compressed
+from coedge_ros.nodes.intruder import FAR, Intruder, node_names
+from coedge_ros.nodes.topics import COMPRESSED_SUFFIX, IMAGE
 
 BURST = 10  # broken messages between two looks at the real frames
-MEMORY_LIMIT_BYTES = 64 * 2**20  # growth of one process
+# Growth of one process. What it keeps on purpose is bounded and fills while forged pictures are served: chunks that it
+# has sent (`resend_bytes`, 32 MB), pictures that wait.
+MEMORY_LIMIT_BYTES = 96 * 2**20
 ARRIVED_LIMIT = 0.8  # of the broken fragments: refused and counted; some fit all the same, of frames that nobody sent
 BACK_LIMIT_S = 60.0
 CONNECT_LIMIT_S = 10.0
+# Forged pictures that can be read wait as real ones do: a queue of a thousand would be what grows.
+QUEUE_FRAMES = 60
 
 
 def fuzz(hands: Hands, messages: int) -> Found:
@@ -28,15 +39,18 @@ def fuzz(hands: Hands, messages: int) -> Found:
         return Found(problems=("not all topics have readers",))
     children = dict(hands.cluster.group.children)
     before, refused = resident_bytes(children), refused_fragments(hands)
+    for topic, kind in intruder.types.items():
+        if kind is CompressedImage:  # the traffic is raw: what would be broken without it is random bytes only
+            intruder.good[topic] += compressed_pictures(hands.rng)
     # Broken pictures come alone: where many come at once they push real ones out of the camera's queue, as they should.
-    pictures = [topic for topic in intruder.types if topic.endswith(f"/{IMAGE}")]
+    pictures = [topic for topic, kind in intruder.types.items() if kind in (Image, CompressedImage)]
     others = [topic for topic in sorted(intruder.types) if topic not in pictures]
     half = before
     for number in range(messages):
         if number == messages // 2:
             half = resident_bytes(children)
         is_picture = number * len(intruder.types) >= messages * len(others)
-        if is_picture and not intruder.sent[pictures[0]]:
+        if is_picture and not any(intruder.sent[picture] for picture in pictures):
             hands.traffic.settle()
         intruder.send(pictures if is_picture else others)
         if number % BURST == 0:
@@ -70,6 +84,20 @@ def fuzz(hands: Hands, messages: int) -> Found:
             "memory_growth_of_first_half_mb": {n: round((size - before[n]) / 1e6, 1) for n, size in half.items()},
         },
     )  # fmt: skip
+
+
+def two_cameras(setting: Setting) -> AbstractContextManager[Hands]:
+    """Slow boards whose manager reads a second camera too, which is compressed and sends nothing by itself."""
+    cameras = [IMAGE, f"second/{COMPRESSED_SUFFIX}"]
+    return slow_boards(setting, {"image_topics": cameras, "queue_frames": QUEUE_FRAMES})
+
+
+def compressed_pictures(rng: random.Random) -> list[CompressedImage]:
+    """Good pictures of either kind, with stamps that no real one has."""
+    rgb = np.frombuffer(rng.randbytes(24 * 32 * 3), np.uint8).reshape(24, 32, 3)
+    header = Header(frame_id="second")
+    header.stamp.sec = FAR
+    return [encode_compressed(rgb, header, kind) for kind in FORMATS]
 
 
 def resident_bytes(children: dict) -> dict[str, int]:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from coedge_ros.cli import chaos_scenarios as scenarios
-from coedge_ros.cli.chaos_fuzz import fuzz
+from coedge_ros.cli.chaos_fuzz import fuzz, two_cameras
 from coedge_ros.cli.chaos_links import (
     loss,
     slow_boards_on_hosts,
@@ -43,7 +43,7 @@ SCENARIOS = {
     "kill-two": Scenario(scenarios.kill_two),
     "kill-all": Scenario(scenarios.kill_all),
     "manager-restart": Scenario(scenarios.manager_restart),
-    "fuzz": Scenario(lambda hands: fuzz(hands, hands.setting.messages)),
+    "fuzz": Scenario(lambda hands: fuzz(hands, hands.setting.messages), two_cameras),
     "soak": Scenario(lambda hands: soak(hands, hands.setting.soak_s), busy_boards),
     "throttle": Scenario(throttle, two_real_workers, lacks=why_no_quota),
     "slow-link": Scenario(slow_link, slow_boards_on_hosts, lacks=why_no_shaping, alone=True),

@@ -22,7 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, default=1.0, metavar="R", help="so many times as fast as recorded (1)")
     parser.add_argument("--loop", action="store_true", help="begin again after the last image, until Ctrl-C")
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of the cluster's nodes")
-    parser.add_argument("--image-topic", default=IMAGE, help="topic to publish on")
+    parser.add_argument(
+        "--image-topic", default=IMAGE, help="topic to publish on; compressed images on TOPIC/compressed"
+    )
     parser.add_argument("--wait", type=float, default=WAIT_S, metavar="S",
                         help=f"give up when nobody reads the images after this time ({WAIT_S:g})")  # fmt: skip
 
@@ -34,6 +36,7 @@ def run(args: argparse.Namespace) -> int:
     import rclpy
 
     from coedge_ros.nodes.bag_reader import BagImages
+    from coedge_ros.nodes.camera_topics import compressed_topic
     from coedge_ros.nodes.composition import dds_environment
     from coedge_ros.nodes.player import Player
 
@@ -43,7 +46,8 @@ def run(args: argparse.Namespace) -> int:
     with stop_on_signal() as stop:
         rclpy.init(args=[], context=context)
         try:
-            player = Player(args.namespace, context, args.image_topic)
+            is_raw = bag.kind.__name__ == "Image"
+            player = Player(args.namespace, context, args.image_topic if is_raw else compressed_topic(args.image_topic))
             player.wait_for_reader(args.wait, stop)
             print(f"playing {bag.topic} of {bag.path}", file=sys.stderr, flush=True)
             while not stop.is_set():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from coedge_ros.cli.stopping import stop_on_signal
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.camera_topics import TRANSPORTS, camera_topics, topics_of_text
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE, IMAGE
 
 
@@ -21,7 +22,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of the cluster's nodes")
     parser.add_argument("--seconds", type=float, default=0.0, metavar="S", help="end after this time; else by Ctrl-C")
     parser.add_argument("--images", action="store_true", help="record the camera's and the annotated images too")
-    parser.add_argument("--image-topic", default=IMAGE, help="with --images: topic of the camera")
+    parser.add_argument("--image-topic", default=IMAGE, metavar="TOPIC[,TOPIC]", help="with --images: of the cameras")
+    parser.add_argument("--image-transport", choices=TRANSPORTS, default="raw", help="with --images: how they come")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -35,13 +37,14 @@ def run(args: argparse.Namespace) -> int:
     from coedge_ros.nodes.composition import dds_environment
     from coedge_ros.nodes.recorder import Recorder
 
+    cameras = camera_topics(topics_of_text(args.image_topic), args.image_transport) if args.images else ()
     os.environ.update(dds_environment())
     began_s = time.monotonic()
     end = began_s + args.seconds if args.seconds else float("inf")
     with stop_on_signal() as stop, BagWriter(args.file) as writer:
 
         def make(namespace, context) -> Recorder:
-            return Recorder(namespace, context, writer, args.images, args.image_topic)
+            return Recorder(namespace, context, writer, cameras)
 
         with Listening(args.namespace, make=make) as listening:
             print(f"recording to {args.file}" + ("" if args.seconds else ", until Ctrl-C"), file=sys.stderr, flush=True)

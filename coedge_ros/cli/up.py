@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 from coedge_ros.cli.planning_inputs import parse_size
+from coedge_ros.nodes.camera_topics import TRANSPORTS, topics_of_text
 from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
@@ -27,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", default="example", help="what the camera publishes: folder, picture, video, webcam "
                         "number, example, example_video; '' for no camera node")  # fmt: skip
     parser.add_argument("--image-topic", default="image", help="topic of the images")
+    parser.add_argument("--image-topics", default="", metavar="TOPIC,TOPIC", help="of several cameras, instead")
+    parser.add_argument("--image-transport", choices=TRANSPORTS, default="raw",
+                        help="how images come: raw, or compressed on TOPIC/compressed")  # fmt: skip
     parser.add_argument("--namespace", default=DEFAULT_NAMESPACE, help="namespace of all nodes")
     parser.add_argument("--enclave", default="", metavar="PREFIX",
                         help="SROS2: run each process in the enclave PREFIX/NAME; see coedge security")  # fmt: skip
@@ -79,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
     check_model(args.model, args.weights)
     options = ClusterOptions(
         cluster=args.cluster, model=args.model, weights=args.weights, height=height, width=width, source=args.source,
-        image_topic=args.image_topic, namespace=args.namespace, host=args.host, enclave=args.enclave,
+        image_topic=args.image_topic, image_topics=topics_of_text(args.image_topics),
+        image_transport=args.image_transport, namespace=args.namespace, host=args.host, enclave=args.enclave,
         use_sim_time=args.use_sim_time,
         camera={"loop": args.loop, "rate_hz": args.rate, "wait_for_subscribers": 2, "wait_timeout_s": 300.0},
         manager={

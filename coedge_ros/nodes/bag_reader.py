@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from rclpy.serialization import deserialize_message
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from coedge_ros.errors import UserError
 from coedge_ros.nodes.bag_writer import require_mcap
+from coedge_ros.nodes.camera_topics import is_compressed, raw_topic
 from coedge_ros.nodes.message_definitions import type_name
 
-IMAGE = type_name(Image)
+KINDS = {type_name(kind): kind for kind in (Image, CompressedImage)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +25,7 @@ class BagImage:
 
     number: int
     received_ns: int
-    image: Image
+    image: Image | CompressedImage
 
 
 class BagImages:
@@ -35,12 +36,15 @@ class BagImages:
     path : Path
         The .mcap file.
     topic : str
-        Absolute name; "" for the only topic with images, or the one that ends in `/image` or `/image_raw`.
+        Absolute name; "" for the only topic with images, or the one that ends in `/image` or `/image_raw`; with images
+        compressed only where none of those ends so.
 
     Attributes
     ----------
     topic : str
         The topic that is read.
+    kind : type
+        Class of its messages, `Image` or `CompressedImage`.
 
     Raises
     ------
@@ -56,11 +60,12 @@ class BagImages:
             if len(files) != 1:
                 raise UserError(f"{path} is a folder with {len(files)} .mcap files: name one of them")
             self.path = files[0]
-        self.topic = self._choose(topic)
-
-    def _choose(self, topic: str) -> str:
         topics = self._topics()
-        names = sorted(name for name, kind in topics.items() if kind == IMAGE)
+        self.topic = self._choose(topic, topics)
+        self.kind = KINDS[topics[self.topic]]
+
+    def _choose(self, topic: str, topics: dict[str, str]) -> str:
+        names = sorted(name for name, kind in topics.items() if kind in KINDS)
         if topic:
             topic = "/" + topic.strip("/")
             if topic in names:
@@ -69,12 +74,14 @@ class BagImages:
             raise UserError(
                 f"--topic: {self.path} has no images on {topic}: {found}; images: {', '.join(names) or 'none'}"
             )
-        likely = [name for name in names if name.endswith(("/image", "/image_raw"))]
-        if len(names) == 1 or len(likely) == 1:
-            return (names if len(names) == 1 else likely)[0]
+        likely = [name for name in names if raw_topic(name).endswith(("/image", "/image_raw"))]
+        raw = [name for name in likely if not is_compressed(name)]
+        for found in (names, raw or likely):
+            if len(found) == 1:
+                return found[0]
         raise UserError(
             f"{self.path} has images on {', '.join(names)}: choose one with --topic" if names else
-            f"{self.path} has no {IMAGE}: record with --images, or convert compressed ones first"
+            f"{self.path} has no {' and no '.join(KINDS)}: record with --images"
         )  # fmt: skip
 
     def _topics(self) -> dict[str, str]:
@@ -118,7 +125,7 @@ class BagImages:
     def __iter__(self) -> Iterator[BagImage]:
         """One pass over all images."""
         for number, (received_ns, data) in enumerate(self._messages()):
-            yield BagImage(number, received_ns, deserialize_message(data, Image))
+            yield BagImage(number, received_ns, deserialize_message(data, self.kind))
 
     def _messages(self) -> Iterator[tuple[int, bytes]]:
         if self._is_complete():

@@ -7,13 +7,15 @@ from rclpy.clock import Clock, ClockType
 from rclpy.duration import Duration
 from rclpy.node import Node
 from rclpy.task import Future
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from coedge_ros.errors import UserError
 from coedge_ros.msg import FrameName
 from coedge_ros.nodes import qos, topics
-from coedge_ros.nodes.image_codec import SUPPORTED_ENCODINGS, encode_image, resize_to
+from coedge_ros.nodes.camera_topics import compressed_topic
+from coedge_ros.nodes.compressed_images import FORMATS, encode_compressed
+from coedge_ros.nodes.image_codec import WRITABLE_ENCODINGS, encode_image, resize_to
 from coedge_ros.nodes.parameters import Parameter, declare_parameters
 from coedge_ros.nodes.run import run_node
 from coedge_ros.nodes.sources import open_source, play
@@ -34,7 +36,15 @@ PARAMETERS = (
     Parameter("max_frames", 0, "Stop after this many images; 0 for no limit.", "images", 0, read_only=True),
     Parameter("height", 0, "Resize to this height; 0 keeps it, or the proportions.", "pixels", 0, 8192, read_only=True),
     Parameter("width", 0, "Resize to this width; 0 keeps it, or the proportions.", "pixels", 0, 8192, read_only=True),
-    Parameter("encoding", "rgb8", "Encoding of the published images.", choices=SUPPORTED_ENCODINGS, read_only=True),
+    Parameter("encoding", "rgb8", "Encoding of the published images.", choices=WRITABLE_ENCODINGS, read_only=True),
+    Parameter(
+        "compressed",
+        "none",
+        "Publish compressed images too, below the topic of the others, as image_transport names it.",
+        choices=("none", *FORMATS),
+        read_only=True,
+    ),
+    Parameter("jpeg_quality", 95, "Of compressed images that are JPEG.", "", 1, 100),
     Parameter("frame_id", "camera", "Frame in the header of the images.", read_only=True),
     Parameter(
         "wait_for_subscribers",
@@ -50,6 +60,8 @@ PARAMETERS = (
 
 class Camera(Node):
     """Publishes `image` and, just before each, `frame_name` with the same header; `done` completes after the last.
+
+    With `compressed`, `image/compressed` too; then each of the two only while it has readers, as image_transport does.
 
     Raises
     ------
@@ -68,6 +80,13 @@ class Camera(Node):
         self._images = self.create_publisher(
             Image, topics.IMAGE, qos.CAMERA_OUTPUT, event_callbacks=qos.publisher_events(self, topics.IMAGE)
         )
+        self._compressed = None
+        if self._values["compressed"] != "none":
+            # Below the remapped name, because that is what is remapped.
+            topic = compressed_topic(self.resolve_topic_name(topics.IMAGE))
+            events = qos.publisher_events(self, topic)
+            self._compressed = self.create_publisher(CompressedImage, topic, qos.CAMERA_OUTPUT, event_callbacks=events)
+        self._publishers = [p for p in (self._images, self._names, self._compressed) if p is not None]
         self._count = 0
         self._made = time.monotonic()
         self._ready_since: float | None = None
@@ -79,7 +98,8 @@ class Camera(Node):
         """Let reliable readers have what was published, then free the source."""
         if self.context.ok() and self._count:
             limit = Duration(seconds=ACKNOWLEDGE_LIMIT_S)
-            if not all([self._images.wait_for_all_acked(limit), self._names.wait_for_all_acked(limit)]):
+            acknowledged = [publisher.wait_for_all_acked(limit) for publisher in self._publishers]
+            if not all(acknowledged):
                 self.get_logger().warning(f"a reader has not acknowledged all images within {ACKNOWLEDGE_LIMIT_S} s")
             seconds = time.monotonic() - self._first_published
             self.get_logger().info(f"published {self._count} images in {seconds:.1f} s")
@@ -89,7 +109,7 @@ class Camera(Node):
     def _wait(self) -> None:
         now = time.monotonic()
         wanted = self._values["wait_for_subscribers"]
-        found = self._images.get_subscription_count()
+        found = sum(p.get_subscription_count() for p in self._publishers if p is not self._names)
         if self._ready_since is None and found < wanted:
             waited = now - self._made
             if waited > self._values["wait_timeout_s"]:
@@ -121,7 +141,12 @@ class Camera(Node):
             return
         header = Header(stamp=self.get_clock().now().to_msg(), frame_id=self._values["frame_id"])
         self._names.publish(FrameName(header=header, name=frame.name, index=self._count))
-        self._images.publish(encode_image(self._resize(frame.rgb), header, self._values["encoding"]))
+        rgb = self._resize(frame.rgb)
+        if self._compressed is None or self._images.get_subscription_count():
+            self._images.publish(encode_image(rgb, header, self._values["encoding"]))
+        if self._compressed is not None and self._compressed.get_subscription_count():
+            kind, quality = self._values["compressed"], self._values["jpeg_quality"]
+            self._compressed.publish(encode_compressed(rgb, header, kind, quality))
         self._count += 1
 
     def _resize(self, rgb: np.ndarray) -> np.ndarray:

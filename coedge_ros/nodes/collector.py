@@ -17,9 +17,11 @@ from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.security import security_told
 from coedge_ros.nodes.shared_memory import hold_dead_ports
 
+Stamp = tuple[int, int, str]  # with the frame_id: cameras may see at the same moment
 
-def _stamp(header) -> tuple[int, int]:
-    return header.stamp.sec, header.stamp.nanosec
+
+def _stamp(header) -> Stamp:
+    return header.stamp.sec, header.stamp.nanosec, header.frame_id
 
 
 @dataclass
@@ -27,13 +29,13 @@ class Record:
     """What was heard."""
 
     results: list[InferenceResult] = field(default_factory=list)
-    names: dict[tuple[int, int], str] = field(default_factory=dict)
+    names: dict[Stamp, str] = field(default_factory=dict)
     workers: dict[str, WorkerStatus] = field(default_factory=dict)
     plans: list[PartitionPlan] = field(default_factory=list)
     status: ManagerStatus | None = None
 
     def name_of(self, result: InferenceResult) -> str:
-        """Name of the picture that a result is for, by its stamp."""
+        """Name of the picture that a result is for, by its stamp and frame_id."""
         return self.names.get(_stamp(result.header), "")
 
     def labels(self) -> dict[str, str]:

@@ -12,8 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.camera_topics import TRANSPORTS, camera_topics, is_compressed, raw_topic
 from coedge_ros.nodes.security_policy import enclave_path
-from coedge_ros.nodes.topics import DEFAULT_NAMESPACE, check_worker_name
+from coedge_ros.nodes.topics import DEFAULT_NAMESPACE, IMAGE, check_worker_name
 from coedge_ros.spec.cluster import ClusterSpec, WorkerSpec
 from coedge_ros.spec.cluster_file import load_cluster
 
@@ -47,7 +48,11 @@ class ClusterOptions:
     source : str
         What the camera node publishes; empty for no camera node (images come from the robot's own).
     image_topic : str
-        Topic of the images, relative to the namespace.
+        Topic of the images, relative to the namespace or absolute.
+    image_topics : tuple of str
+        Topics of several cameras instead; the camera node, if any, publishes on the first.
+    image_transport : str
+        How images come, `raw` or `compressed`.
     host : str
         Start only the workers that the cluster file puts on this host; empty for all.
     enclave : str
@@ -63,6 +68,8 @@ class ClusterOptions:
     width: int = 0
     source: str = "example"
     image_topic: str = "image"
+    image_topics: tuple[str, ...] = ()
+    image_transport: str = "raw"
     namespace: str = DEFAULT_NAMESPACE
     host: str = ""
     enclave: str = ""
@@ -87,22 +94,34 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
     """
     cluster = cluster_of(options.cluster)
     model = {"model": options.model, "weights": options.weights, "height": options.height, "width": options.width}
-    images = (("image", options.image_topic),) if options.image_topic != "image" else ()
+    read, sent, own = _images(options)
+    remapped = ((IMAGE, own),) if own != IMAGE else ()
+    images = () if "image_topics" in read else remapped
     found = []
     if options.with_workers:
         found += [_worker(w, cluster.manager_host, options, model) for w in _workers_on(cluster, options.host)]
     if options.with_manager:
-        parameters = {**model, "cluster": options.cluster, **options.manager}
+        parameters = {**model, "cluster": options.cluster, **read, **options.manager}
         found.append(ProcessSpec("partition_manager", "partition_manager", options.namespace, parameters, images))
     if options.with_manager and options.with_visualizer:
-        found.append(
-            ProcessSpec("load_visualizer", "load_visualizer", options.namespace, dict(options.visualizer), images)
-        )
+        parameters = {**read, **options.visualizer}
+        found.append(ProcessSpec("load_visualizer", "load_visualizer", options.namespace, parameters, images))
     if options.with_manager and options.source:
-        found.append(
-            ProcessSpec("camera", "camera", options.namespace, {"source": options.source, **options.camera}, images)
-        )
+        parameters = {"source": options.source, **sent, **options.camera}
+        found.append(ProcessSpec("camera", "camera", options.namespace, parameters, remapped))
     return [_in_world(spec, options) for spec in found]
+
+
+def _images(options: ClusterOptions) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """Parameters of those who read images, parameters of the camera node, and the topic that it has for `image`."""
+    if options.image_transport not in TRANSPORTS:
+        raise UserError(f"image_transport must be one of {', '.join(TRANSPORTS)}, not {options.image_transport!r}")
+    names = options.image_topics or (options.image_topic,)
+    topics = camera_topics(names, options.image_transport)
+    read: dict[str, Any] = {"image_topics": list(names)} if len(names) > 1 else {}
+    if options.image_transport == "compressed" or (len(names) == 1 and is_compressed(topics[0])):
+        read["image_transport"] = "compressed"
+    return read, {"compressed": "jpeg"} if is_compressed(topics[0]) else {}, raw_topic(topics[0])
 
 
 def _in_world(spec: ProcessSpec, options: ClusterOptions) -> ProcessSpec:

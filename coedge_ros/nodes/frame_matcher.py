@@ -1,21 +1,22 @@
-"""Brings an image, its name and its result together again, by stamp. Bounded; no ROS beyond the messages."""
+"""Brings an image, its name and its result together again, by stamp and frame_id. Bounded; of ROS only messages."""
 
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from coedge_ros.msg import FrameName, InferenceResult
 
-Stamp = tuple[int, int]
+Stamp = tuple[int, int, str]  # with the frame_id, because cameras may see at the same moment
+AnyImage = Image | CompressedImage
 
 
 @dataclass(frozen=True, slots=True)
 class MatchedFrame:
     """An image with its answer; the name is "" when the camera tells none."""
 
-    image: Image
+    image: AnyImage
     result: InferenceResult
     name: str
 
@@ -33,7 +34,7 @@ class FrameMatcher:
 
     def __init__(self, limit: int):
         self._limit = limit
-        self._images: OrderedDict[Stamp, Image] = OrderedDict()
+        self._images: OrderedDict[Stamp, AnyImage] = OrderedDict()
         self._results: OrderedDict[Stamp, InferenceResult] = OrderedDict()
         self._names: OrderedDict[Stamp, str] = OrderedDict()
         self._unnamed: OrderedDict[Stamp, MatchedFrame] = OrderedDict()
@@ -49,7 +50,7 @@ class FrameMatcher:
             return None
         return MatchedFrame(frame.image, frame.result, name.name)
 
-    def take_image(self, image: Image) -> MatchedFrame | None:
+    def take_image(self, image: AnyImage) -> MatchedFrame | None:
         """An image arrived; returns it with its answer if that was there before."""
         stamp = _stamp(image.header)
         result = self._results.pop(stamp, None)
@@ -75,7 +76,7 @@ class FrameMatcher:
 
 
 def _stamp(header: Header) -> Stamp:
-    return header.stamp.sec, header.stamp.nanosec
+    return header.stamp.sec, header.stamp.nanosec, header.frame_id
 
 
 def _keep(store: OrderedDict, stamp: Stamp, value, limit: int) -> None:

@@ -13,8 +13,6 @@ from typing import Any
 
 import torch
 from rclpy.node import Node
-from rclpy.subscription import Subscription
-from sensor_msgs.msg import Image
 
 from coedge_ros.errors import UserError
 from coedge_ros.execution.band_worker import ABANDON, PATIENCE
@@ -28,7 +26,8 @@ from coedge_ros.nodes.commands import Commands
 from coedge_ros.nodes.data_parameters import make_channel
 from coedge_ros.nodes.dds_channel import make_data_node
 from coedge_ros.nodes.frames import Frame, FrameBook
-from coedge_ros.nodes.image_codec import decode_image, resize_to
+from coedge_ros.nodes.image_codec import resize_to
+from coedge_ros.nodes.image_input import Cameras, decode
 from coedge_ros.nodes.outlet import Outlet
 from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.saying import Sayer
@@ -63,8 +62,7 @@ class FrameServer:
         self.coordinator = FrameCoordinator(self.channel)
         self.book = FrameBook(values["frames_in_flight"], values["queue_frames"])
         self.commands = Commands(self.channel.inlet.wake, self.log)
-        self.image_topic = resolve(topics.IMAGE)
-        self.images: Subscription | None = None
+        self.cameras = Cameras(values, resolve, self.log.warning)
         self._results = self.node.create_publisher(InferenceResult, resolve(topics.RESULT), qos.RESULT)
         self._model: PartitionedModel | None = None
         self.outlet = Outlet(control, values, self._results.publish, self.commands.post, self._answer_all_alone)
@@ -113,10 +111,9 @@ class FrameServer:
 
     def _open_camera(self) -> None:
         """Images are read from now on: before there is a plan nothing could be done with them."""
-        if self.images is None:
-            profile = qos.camera_input(self.values["image_reliable"])
-            self.images = self.channel.inlet.subscribe(Image, self.image_topic, profile)
-            self.log.info(f"reads {self.image_topic}")
+        if not self.cameras.is_open:
+            self.cameras.open(self.channel.inlet)
+            self.log.info(f"reads {', '.join(self.cameras.topics)}")
 
     # -- data loop ----------------------------------------------------------------------------------------------------
 
@@ -151,17 +148,18 @@ class FrameServer:
         return is_busy
 
     def _take_image(self) -> bool:
-        message = self.channel.inlet.take(self.images) if self.images else None
-        if message is None:
+        taken = self.cameras.take(self.channel.inlet)
+        if taken is None:
             return False
+        camera, message = taken
         now_s = self._last_image_s = time.perf_counter()
         self.book.received += 1
         try:
             height, width = self._model.graph.input.shape[2:]
-            self.book.arrive(message.header, resize_to(decode_image(message), height, width), now_s)
+            self.book.arrive(message.header, resize_to(decode(message), height, width), now_s, camera)
         except UserError as error:
-            self.book.dropped["unreadable image"] += 1
-            self._trouble.error(f"image dropped: {error}")
+            self.book.drop("unreadable image", camera)
+            self._trouble.error(f"image{' of ' * bool(camera)}{camera} dropped: {error}")
         return True
 
     def _accept(self) -> bool:

@@ -50,12 +50,15 @@ class FrameBook:
     limit : int
         Frames that may be with the workers at the same time.
     queue_length : int
-        Frames that may wait for their turn; one more pushes the oldest out, which is counted as dropped.
+        Frames of each camera that may wait for their turn; one more pushes the camera's oldest out, which is counted as
+        dropped.
+    waiting : dict
+        Frames that wait, by camera; whose turn it is comes first.
     """
 
     limit: int
     queue_length: int
-    waiting: deque[tuple[Any, np.ndarray, float]] = field(default_factory=deque)
+    waiting: dict[str, deque[tuple[Any, np.ndarray, float]]] = field(default_factory=dict)
     active: dict[int, Frame] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     received: int = 0
@@ -63,18 +66,28 @@ class FrameBook:
     answered: int = 0
     _next: int = 0
 
-    def arrive(self, header: Any, pixels: np.ndarray, now_s: float) -> None:
-        """A frame came in; the newest is kept, the oldest waiting one goes when the queue is full."""
-        self.waiting.append((header, pixels, now_s))
-        while len(self.waiting) > self.queue_length:
-            self.waiting.popleft()
-            self.dropped["replaced by a newer frame"] += 1
+    def arrive(self, header: Any, pixels: np.ndarray, now_s: float, camera: str = "") -> None:
+        """A frame came in; a camera's newest is kept, its oldest waiting one goes when its queue is full."""
+        queue = self.waiting.setdefault(camera, deque())
+        queue.append((header, pixels, now_s))
+        while len(queue) > self.queue_length:
+            queue.popleft()
+            self.drop("replaced by a newer frame", camera)
+
+    def drop(self, reason: str, camera: str = "") -> None:
+        """Count a frame as dropped; under its camera's name where there are several."""
+        self.dropped[f"{reason} of {camera}" if camera else reason] += 1
 
     def accept(self) -> Frame | None:
-        """Next waiting frame when there is room; from now on it must get a result."""
-        if not self.waiting or len(self.active) >= self.limit:
+        """Next waiting frame when there is room; from now on it must get a result.
+
+        Each camera in its turn: whose frame was taken comes last, whatever the rates.
+        """
+        camera = next((camera for camera, queue in self.waiting.items() if queue), None)
+        if camera is None or len(self.active) >= self.limit:
             return None
-        header, pixels, received_s = self.waiting.popleft()
+        self.waiting[camera] = queue = self.waiting.pop(camera)  # to the end
+        header, pixels, received_s = queue.popleft()
         frame = Frame(self._next, header, pixels, received_s)
         self._next += 1
         self.active[frame.number] = frame

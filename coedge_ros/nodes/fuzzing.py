@@ -42,8 +42,18 @@ class Fuzzer:
         fields = good.get_fields_and_field_types()
         message = copy.copy(good)
         for name in self.rng.sample(sorted(fields), min(self.rng.randint(1, 4), len(fields))):
-            setattr(message, name, self.value(fields[name]))
+            value = getattr(good, name)
+            is_damaged = isinstance(value, array.array) and value.typecode == "B" and value and self.rng.random() < 0.5
+            setattr(message, name, self._damaged(value) if is_damaged else self.value(fields[name]))
         return message
+
+    def _damaged(self, good: array.array) -> array.array:
+        """Bytes that begin like good ones, cut off or with some changed: what a decoder takes for its own."""
+        cut = len(good) if self.rng.random() < 0.5 else self.rng.randrange(len(good))
+        data = good[:cut]
+        for _ in range(self.rng.randint(1, 8) if data else 0):
+            data[self.rng.randrange(len(data))] = self.rng.randrange(256)
+        return data
 
     def random(self, kind: type) -> Any:
         """A message of a type whose every field is broken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from coedge_ros.nodes.camera_topics import topics_of_text
 from coedge_ros.nodes.composition import PACKAGE, ClusterOptions, cluster_of, cluster_processes, dds_environment
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
 
@@ -21,6 +22,8 @@ _COMMON = {
 _HOST = {"host": ("", "Start only the workers that the cluster file puts on this host. Empty for all.")}
 _IMAGES = {
     "image_topic": ("image", "Topic of the images, relative to the namespace or absolute."),
+    "image_topics": ("", "Topics of several cameras with commas between them, instead of image_topic."),
+    "image_transport": ("raw", "How images come: raw, or compressed on TOPIC/compressed, as image_transport names it."),
     "source": ("example", "What the camera node publishes: folder, picture, video, webcam number, example, "
                "example_video. Empty for no camera node, when a robot's camera publishes image_topic."),
     "rate_hz": ("10.0", "Images per second of the camera node."),
@@ -58,6 +61,8 @@ def _common(values: dict[str, str]) -> dict:
 def _manager(values: dict[str, str]) -> dict:
     return {
         "image_topic": values["image_topic"],
+        "image_topics": topics_of_text(values["image_topics"]),
+        "image_transport": values["image_transport"],
         "source": values["source"],
         "camera": {
             "rate_hz": float(values["rate_hz"]),

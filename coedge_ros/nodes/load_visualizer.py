@@ -17,22 +17,24 @@ from coedge_ros.msg import FrameName, InferenceResult, PartitionPlan, WorkerStat
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.diagnostics import diagnostic_array
 from coedge_ros.nodes.frame_matcher import FrameMatcher, MatchedFrame
-from coedge_ros.nodes.image_codec import decode_image, encode_image
+from coedge_ros.nodes.image_codec import encode_image
+from coedge_ros.nodes.image_input import INPUT_PARAMETERS, AnyImage, decode, kind_of, topics_to_read
 from coedge_ros.nodes.load_board import LoadBoard, answer_view, stage_boundaries
 from coedge_ros.nodes.markers import load_markers
 from coedge_ros.nodes.parameters import Parameter, declare_parameters
 from coedge_ros.nodes.run import run_node
 
 DIAGNOSTICS_PERIOD_S = 1.0  # what diagnostic tools expect
+MOST_CAMERAS = 64
 
 PARAMETERS = (
     Parameter("frame_id", "coedge", "Frame of the markers; the fixed frame in rviz.", read_only=True),
     Parameter("marker_rate_hz", 5.0, "How often markers are published.", "Hz", 0.1, 60.0, read_only=True),
     Parameter("stale_after_s", 2.0, "A worker not heard for this long turns grey.", "s", 0.1, read_only=True),
     Parameter("forget_after_s", 10.0, "A worker not heard for this long goes away.", "s", 0.1, read_only=True),
-    Parameter("image_reliable", False, "Ask the camera for reliable delivery.", read_only=True),
-    Parameter("keep_images", 16, "Images that wait for their results.", "images", 1, 1000, read_only=True),
-    Parameter("annotate_rate_hz", 10.0, "Draw at most so many annotated images.", "Hz", 0.1, 1000.0),
+    *INPUT_PARAMETERS,
+    Parameter("keep_images", 16, "Images of a camera that wait for results.", "images", 1, 1000, read_only=True),
+    Parameter("annotate_rate_hz", 10.0, "Draw at most so many annotated images of a camera.", "Hz", 0.1, 1000.0),
     Parameter("tint", 0.22, "Opacity of the bands' colours.", minimum=0.0, maximum=1.0),
     Parameter("output_dir", "", "Folder for annotated images and, at the end, plots; empty for none.", read_only=True),
     Parameter("save_every", 25, "Of a video, save every so-manieth frame.", "frames", 1, read_only=True),
@@ -55,12 +57,13 @@ class LoadVisualizer(Node):
         self.done = Future()  # runs until it is stopped
         values = self._values = declare_parameters(self, PARAMETERS)
         self._board = LoadBoard(values["stale_after_s"], values["forget_after_s"])
-        self._matcher = FrameMatcher(values["keep_images"])
+        cameras = topics_to_read(values, self.resolve_topic_name)
+        self._matcher = FrameMatcher(values["keep_images"] * len(cameras))
         self._saver = None
         if values["output_dir"]:
             folder = Path(values["output_dir"]).expanduser()
             self._saver = PictureSaver(folder, values["save_every"], values["save_limit"], values["save_format"])
-        self._next_drawing_s = 0.0
+        self._next_drawing_s: dict[str, float] = {}  # by frame_id
         self._said: set[str] = set()
 
         self._markers = self._publisher(MarkerArray, topics.LOAD_MARKERS, qos.MARKERS)
@@ -69,7 +72,8 @@ class LoadVisualizer(Node):
         self._subscribe(WorkerStatus, topics.WORKER_STATUS, self._on_status, qos.STATUS)
         self._subscribe(PartitionPlan, topics.PARTITION_PLAN, self._on_plan, qos.PLAN)
         self._subscribe(FrameName, topics.FRAME_NAME, self._on_name, qos.FRAME_NAME)
-        self._subscribe(Image, topics.IMAGE, self._on_image, qos.camera_input(values["image_reliable"]))
+        for topic in cameras:
+            self._subscribe(kind_of(topic), topic, self._on_image, qos.camera_input(values["image_reliable"]))
         self._subscribe(InferenceResult, topics.RESULT, self._on_result, qos.RESULT)
         pace = Clock(clock_type=ClockType.STEADY_TIME)  # a simulated clock that stands still must not stop it
         self.create_timer(1.0 / values["marker_rate_hz"], self._publish_markers, clock=pace)
@@ -106,7 +110,7 @@ class LoadVisualizer(Node):
     def _on_name(self, name: FrameName) -> None:
         self._annotate(self._matcher.take_name(name))
 
-    def _on_image(self, image: Image) -> None:
+    def _on_image(self, image: AnyImage) -> None:
         self._annotate(self._matcher.take_image(image))
 
     def _on_result(self, result: InferenceResult) -> None:
@@ -118,11 +122,12 @@ class LoadVisualizer(Node):
             return
         is_final = bool(frame.name) or not self._has_names()  # else it comes again when its name is there
         path = self._saver.path_for(frame.name) if self._saver and is_final else None
-        wanted = self._annotated.get_subscription_count() > 0 and time.monotonic() >= self._next_drawing_s
+        camera = frame.image.header.frame_id
+        wanted = self._annotated.get_subscription_count() > 0 and self._is_due(camera)
         if path is None and not wanted:
             return
         try:
-            rgb = decode_image(frame.image)
+            rgb = decode(frame.image)
         except UserError as error:
             self._say_once(f"an answered image cannot be drawn: {error}")
             return
@@ -130,10 +135,16 @@ class LoadVisualizer(Node):
         workers = self._board.frame_workers(frame.result, now)
         drawn = draw_annotated_frame(rgb, workers, answer_view(frame.result, frame.name), self._values["tint"]).rgb
         if wanted:
-            self._next_drawing_s = now + 1.0 / self._values["annotate_rate_hz"]
+            self._next_drawing_s[camera] = now + 1.0 / self._values["annotate_rate_hz"]
             self._annotated.publish(encode_image(drawn, frame.image.header))
         if path is not None:
             self._save(path, drawn)
+
+    def _is_due(self, camera: str) -> bool:
+        """Whether a picture of a camera may be drawn again: each has the rate for itself."""
+        if len(self._next_drawing_s) > MOST_CAMERAS:  # names come from the network
+            self._next_drawing_s.clear()
+        return time.monotonic() >= self._next_drawing_s.get(camera, 0.0)
 
     def _publish_markers(self) -> None:
         now = time.monotonic()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from coedge_ros.nodes.data_parameters import DATA_PARAMETERS
+from coedge_ros.nodes.image_input import INPUT_PARAMETERS
 from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS
 from coedge_ros.nodes.parameters import Parameter
 from coedge_ros.spec.codec import CODECS
@@ -35,9 +36,15 @@ PARAMETERS = (
     ),
     Parameter("frames_in_flight", 1, "Frames with the workers at the same time.", "frames", 1, 16, read_only=True),
     Parameter(
-        "queue_frames", 1, "Frames that wait; a newer one replaces the oldest.", "frames", 1, 1000, read_only=True
+        "queue_frames",
+        1,
+        "Frames of a camera that wait; a newer one replaces the oldest.",
+        "frames",
+        1,
+        1000,
+        read_only=True,
     ),
-    Parameter("image_reliable", False, "Ask the camera for reliable delivery.", read_only=True),
+    *INPUT_PARAMETERS,
     Parameter(
         "frame_timeout_s",
         2.0,

@@ -44,7 +44,7 @@ class ManagerReport:
         self.state, self.text = ManagerStatus.STATE_LOADING, "starts"
         self.replans = 0
         self._rejected_before = 0
-        self._matched_s = time.monotonic()
+        self._silent_since_s: dict[str, float] = {}  # by topic
         self._status = manager.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
         self._diagnostics = manager.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, qos.DIAGNOSTICS)
         group = MutuallyExclusiveCallbackGroup()
@@ -100,17 +100,13 @@ class ManagerReport:
         self._diagnostics.publish(diagnostic_array(lines, message.header.stamp))
 
     def _check_camera(self) -> None:
-        """A publisher that offers less than is asked for never matches, and nothing arrives: say it."""
-        manager, server = self._manager, self._manager.server
-        is_silent = server.images is not None and manager.count_publishers(server.image_topic) > 0
-        if not is_silent or server.images.get_publisher_count() > 0:
-            self._matched_s = time.monotonic()
-        elif time.monotonic() - self._matched_s > UNMATCHED_LIMIT_S:
-            manager.get_logger().error(
-                f"a publisher on {server.image_topic} offers less than this node asks for, so no image arrives: set "
-                "image_reliable to false, or let it publish sensor_msgs/Image reliably",
-                throttle_duration_sec=10.0,
-            )
+        """Where a camera publishes and nothing can arrive, it never will: say it."""
+        now_s = time.monotonic()
+        silent = self._manager.server.cameras.silent(self._manager)
+        self._silent_since_s = {topic: self._silent_since_s.get(topic, now_s) for topic in silent}
+        for topic, text in silent.items():
+            if now_s - self._silent_since_s[topic] > UNMATCHED_LIMIT_S:
+                self._manager.get_logger().error(text, throttle_duration_sec=10.0)
 
 
 def manager_diagnostics(status: ManagerStatus, newly_rejected: int = 0) -> DiagnosticStatus:

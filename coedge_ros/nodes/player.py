@@ -8,12 +8,13 @@ import time
 import rclpy
 from rclpy.duration import Duration
 from rclpy.node import Node
-from sensor_msgs.msg import Image
 
 from coedge_ros.errors import UserError
 from coedge_ros.msg import FrameName
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.bag_reader import BagImages
+from coedge_ros.nodes.camera_topics import is_compressed
+from coedge_ros.nodes.image_input import kind_of
 
 POLL_S = 0.05
 SETTLE_S = 0.5  # readers are discovered one after the other; who comes later misses the first images
@@ -21,13 +22,19 @@ ACKNOWLEDGE_LIMIT_S = 10.0  # how long the end waits for readers to have the las
 
 
 class Player(Node):
-    """Publishes `image` and, just before each, `frame_name` with the same header, as the camera node does."""
+    """Publishes `image` and, just before each, `frame_name` with the same header, as the camera node does.
 
-    def __init__(self, namespace: str, context: rclpy.Context, image_topic: str = topics.IMAGE):
+    Parameters
+    ----------
+    topic : str
+        Of the images: one that ends in `/compressed` for compressed ones.
+    """
+
+    def __init__(self, namespace: str, context: rclpy.Context, topic: str = topics.IMAGE):
         super().__init__("coedge_play", namespace=namespace, context=context, start_parameter_services=False)
         self._names = self.create_publisher(FrameName, topics.FRAME_NAME, qos.FRAME_NAME)
         self._images = self.create_publisher(
-            Image, image_topic, qos.CAMERA_OUTPUT, event_callbacks=qos.publisher_events(self, image_topic)
+            kind_of(topic), topic, qos.CAMERA_OUTPUT, event_callbacks=qos.publisher_events(self, topic)
         )
         self.count = 0
 
@@ -48,9 +55,10 @@ class Player(Node):
             elif count and now_s - since_s > SETTLE_S:
                 return
             elif not count and now_s - began_s > limit_s:
+                transport = " --image-transport compressed" if is_compressed(self._images.topic_name) else ""
                 raise UserError(
-                    f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source '') "
-                    "in the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"
+                    f"nobody reads {self._images.topic_name} after {limit_s:g} s: start a cluster (with --source ''"
+                    f"{transport}) in the same ROS_DOMAIN_ID and namespace, or wait longer with --wait"
                 )
             stop.wait(POLL_S)
 

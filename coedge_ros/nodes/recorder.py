@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
@@ -14,6 +15,7 @@ from visualization_msgs.msg import MarkerArray
 from coedge_ros.msg import FrameName, InferenceResult, LinkReport, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.bag_writer import BagWriter
+from coedge_ros.nodes.image_input import kind_of
 
 # What a cluster says, without fragments: they are most of the bytes, and of no use without the processes.
 SMALL = (
@@ -26,10 +28,7 @@ SMALL = (
     (MarkerArray, topics.LOAD_MARKERS, qos.MARKERS),
     (DiagnosticArray, topics.DIAGNOSTICS, qos.DIAGNOSTICS),
 )
-IMAGES = (
-    (Image, topics.IMAGE, qos.CAMERA_INPUT_RELIABLE),
-    (Image, topics.ANNOTATED_IMAGE, qos.ANNOTATED_IMAGE),
-)
+ANNOTATED = ((Image, topics.ANNOTATED_IMAGE, qos.ANNOTATED_IMAGE),)
 
 
 class Recorder(Node):
@@ -39,17 +38,16 @@ class Recorder(Node):
     ----------
     writer : BagWriter
         Owned by the caller.
-    with_images : bool
-        Also the camera's images and the annotated ones.
-    image_topic : str
-        Of the camera.
+    cameras : iterable of str
+        Topics of camera images, raw or compressed, see `camera_topics`; with any, annotated images are recorded too.
     """
 
-    def __init__(self, namespace: str, context: rclpy.Context, writer: BagWriter, with_images: bool, image_topic: str):
+    def __init__(self, namespace: str, context: rclpy.Context, writer: BagWriter, cameras: Iterable[str] = ()):
         super().__init__("coedge_record", namespace=namespace, context=context, start_parameter_services=False)
         self._writer = writer
-        for kind, topic, profile in SMALL + (IMAGES if with_images else ()):
-            self._record(kind, image_topic if topic == topics.IMAGE else topic, profile)
+        images = tuple((kind_of(topic), topic, qos.CAMERA_INPUT_RELIABLE) for topic in cameras)
+        for kind, topic, profile in SMALL + images + (ANNOTATED if images else ()):
+            self._record(kind, topic, profile)
 
     def _record(self, kind: type, topic: str, profile: QoSProfile) -> None:
         name = self.resolve_topic_name(topic)

@@ -5,11 +5,12 @@ Pure Python without rclpy. A test starts the real nodes and compares: all that t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
 from coedge_ros.nodes import topics
+from coedge_ros.nodes.camera_topics import camera_topics, raw_topic
 from coedge_ros.nodes.topics import DEFAULT_NAMESPACE, MANAGER, check_worker_name, fragments_topic, link_probes_topic
 from coedge_ros.spec.cluster import ClusterSpec
 
@@ -61,9 +62,10 @@ def enclave_path(prefix: str, node: str) -> str:
 def cluster_access(
     cluster: ClusterSpec,
     namespace: str = DEFAULT_NAMESPACE,
-    image_topic: str = topics.IMAGE,
+    image_topic: str | Sequence[str] = topics.IMAGE,
     prefix: str | None = None,
     also_subscribe: Iterable[str] = (),
+    image_transport: str = "raw",
 ) -> tuple[EnclaveAccess, ...]:
     """What each process of a cluster needs, workers first.
 
@@ -73,12 +75,14 @@ def cluster_access(
         Names and hosts of the workers.
     namespace : str
         Of all nodes.
-    image_topic : str
-        Of the camera, relative to the namespace or absolute.
+    image_topic : str, or sequence of str
+        Of the camera, or of several, relative to the namespace or absolute. Our camera node has the first.
     prefix : str, optional
         Of the enclaves; the namespace when None.
     also_subscribe : iterable of str
         Topics that all control nodes may read as well: `/clock` for simulated time, a battery's topic.
+    image_transport : str
+        How images come, `raw` or `compressed`.
 
     Raises
     ------
@@ -91,9 +95,12 @@ def cluster_access(
         check_worker_name(name)
     hosts[MANAGER] = cluster.manager_host
     more = tuple(also_subscribe)
-    camera = NodeAccess(CAMERA_NODE, (topics.FRAME_NAME, image_topic, EVENTS, LOG), more, NODE_SERVICES)
+    names = [image_topic] if isinstance(image_topic, str) else image_topic
+    images = camera_topics(names, image_transport)
+    sent = tuple(dict.fromkeys((raw_topic(images[0]), images[0])))  # our camera publishes raw images in any case
+    camera = NodeAccess(CAMERA_NODE, (topics.FRAME_NAME, *sent, EVENTS, LOG), more, NODE_SERVICES)
     found = [*(_worker(name, hosts, more) for name in hosts if name != MANAGER)]
-    found += [_manager(hosts, image_topic, more), (_visualizer(image_topic, more),), (camera,)]
+    found += [_manager(hosts, images, more), (_visualizer(images, more),), (camera,)]
     start = namespace if prefix is None else prefix
     return tuple(EnclaveAccess(enclave_path(start, nodes[0].node), namespace, nodes) for nodes in found)
 
@@ -125,7 +132,7 @@ def _worker(name: str, hosts: dict[str, str], more: tuple[str, ...]) -> tuple[No
     return control, _data_node(name, hosts)
 
 
-def _manager(hosts: dict[str, str], image_topic: str, more: tuple[str, ...]) -> tuple[NodeAccess, ...]:
+def _manager(hosts: dict[str, str], images: tuple[str, ...], more: tuple[str, ...]) -> tuple[NodeAccess, ...]:
     control = NodeAccess(
         MANAGER_NODE,
         (
@@ -140,14 +147,14 @@ def _manager(hosts: dict[str, str], image_topic: str, more: tuple[str, ...]) -> 
         (topics.WORKER_STATUS, link_probes_topic(MANAGER), topics.LINK_REPORTS, *more),
         ("~/clear_self_check", *NODE_SERVICES),
     )
-    return control, _data_node(MANAGER, hosts, (topics.RESULT,), (image_topic,))
+    return control, _data_node(MANAGER, hosts, (topics.RESULT,), images)
 
 
-def _visualizer(image_topic: str, more: tuple[str, ...]) -> NodeAccess:
+def _visualizer(images: tuple[str, ...], more: tuple[str, ...]) -> NodeAccess:
     return NodeAccess(
         VISUALIZER_NODE,
         (topics.LOAD_MARKERS, topics.ANNOTATED_IMAGE, topics.DIAGNOSTICS, EVENTS, LOG),
-        (topics.WORKER_STATUS, topics.PARTITION_PLAN, topics.FRAME_NAME, image_topic, topics.RESULT, *more),
+        (topics.WORKER_STATUS, topics.PARTITION_PLAN, topics.FRAME_NAME, *images, topics.RESULT, *more),
         NODE_SERVICES,
     )
 

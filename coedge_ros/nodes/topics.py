@@ -9,6 +9,7 @@ MANAGER = "manager"  # the partition manager's name among the participants
 _LONGEST = 64  # characters of a name
 
 IMAGE = "image"  # sensor_msgs/Image: what the camera saw
+COMPRESSED_SUFFIX = "compressed"  # sensor_msgs/CompressedImage: the same as JPEG or PNG, below the camera's topic
 FRAME_NAME = "frame_name"  # FrameName: which picture a stamp belongs to
 PARTITION_PLAN = "partition_plan"  # PartitionPlan: manager to all workers
 WORKER_STATUS = "worker_status"  # WorkerStatus: all workers publish here

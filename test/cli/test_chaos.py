@@ -92,7 +92,7 @@ def test_broken_messages_on_all_topics_stop_nobody_and_change_no_answer(capsys):
     assert found["problems"] == []
     assert found["messages"] == 2000 and len(found["messages_by_topic"]) >= 7
     assert {topic.rsplit("/", 1)[1] for topic in found["messages_by_topic"]} >= {
-        "image", "partition_plan", "worker_status", "fragment_requests", "manager", "worker_1", "worker_3"
+        "image", "compressed", "partition_plan", "worker_status", "fragment_requests", "manager", "worker_1", "worker_3"
     }  # fmt: skip
     assert found["sent"] == found["answered"] > 20
 

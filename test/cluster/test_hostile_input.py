@@ -201,7 +201,8 @@ UNREADABLE = {
     "truncated": (image(data=array.array("B", bytes(59))), "truncated image: 59 bytes"),
     "a huge size": (image(height=2**32 - 1, width=2**32 - 1, step=2**32 - 1), "is too small"),
     "rows that overlap": (image(step=14), "step 14 is too small"),
-    "an unsupported encoding": (image(encoding="yuv422_yuy2"), "use one of rgb8, bgr8, mono8, rgba8, bgra8"),
+    "half a pair of pixels": (image(encoding="yuv422_yuy2"), "width 5 is odd: in yuv422_yuy2"),
+    "an unsupported encoding": (image(encoding="32FC1"), "use one of rgb8, bgr8, mono8, rgba8, bgra8"),
     "an encoding of control characters": (image(encoding="\x1b[2J"), "use one of rgb8"),
 }
 

@@ -10,7 +10,7 @@ from geometry_msgs.msg import Point
 from mcap.reader import make_reader
 from mcap_ros2.decoder import DecoderFactory
 from rclpy.serialization import serialize_message
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
@@ -19,6 +19,7 @@ from coedge_ros.errors import UserError
 from coedge_ros.nodes import qos
 from coedge_ros.nodes.bag_reader import BagImages
 from coedge_ros.nodes.bag_writer import BagWriter, qos_text
+from coedge_ros.nodes.compressed_images import encode_compressed
 from coedge_ros.nodes.image_codec import encode_image
 from coedge_ros.nodes.message_definitions import full_definition, type_name
 
@@ -57,7 +58,9 @@ def test_a_type_whose_package_is_missing_is_named(monkeypatch):
         full_definition("no_such_msgs/msg/Thing")
 
 
-@pytest.mark.parametrize("kind", [*KINDS, DiagnosticArray, MarkerArray, Image], ids=lambda kind: kind.__name__)
+@pytest.mark.parametrize(
+    "kind", [*KINDS, DiagnosticArray, MarkerArray, Image, CompressedImage], ids=lambda kind: kind.__name__
+)
 def test_every_type_is_decoded_by_its_definition_alone(tmp_path, kind):
     message = kind()
     if kind is MarkerArray:
@@ -152,3 +155,24 @@ def test_a_missing_package_is_told_with_what_to_install(tmp_path, monkeypatch):
     with pytest.raises(UserError, match="pip install mcap"):
         BagWriter(tmp_path / "a.mcap")
     assert not (tmp_path / "a.mcap").exists()
+
+
+def test_compressed_images_are_read_where_no_raw_ones_are_of_a_camera_or_when_they_are_named(tmp_path):
+    sent = encode_compressed(np.full((4, 6, 3), 9, np.uint8), Header(frame_id="front"), "png")
+
+    def bag(name: str, topic: str = "", **messages) -> BagImages:
+        with BagWriter(tmp_path / name) as writer:
+            for own, message in messages.items():
+                own = f"/{own.replace('__', '/')}"
+                writer.add_topic(own, type(message), [qos.CAMERA_OUTPUT])
+                writer.write(own, serialize_message(message), 10**9, 10**9)
+        return BagImages(tmp_path / name, topic)
+
+    one = bag("one.mcap", front__image_raw__compressed=sent)
+    assert (one.topic, one.kind) == ("/front/image_raw/compressed", CompressedImage)
+    assert [found.image for found in one] == [sent]
+    both = {"image": image(1), "image__compressed": sent}
+    assert bag("both.mcap", **both).topic == "/image"
+    assert bag("named.mcap", "/image/compressed", **both).kind is CompressedImage
+    # as `coedge record --images --image-transport compressed` writes it
+    assert bag("annotated.mcap", annotated_image=image(1), image__compressed=sent).topic == "/image/compressed"

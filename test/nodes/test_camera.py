@@ -9,12 +9,13 @@ import pytest
 import yaml
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from sensor_msgs.msg import Image
+from sensor_msgs.msg import CompressedImage, Image
 
 from coedge_ros.errors import UserError
 from coedge_ros.msg import FrameName
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.camera import PARAMETERS, Camera
+from coedge_ros.nodes.compressed_images import decode_compressed
 from coedge_ros.nodes.image_codec import decode_image
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -96,6 +97,23 @@ def test_images_are_resized_and_encoded_as_asked(ros, folder):
     ros.spin_until(lambda: len(reader.images) == 1)
     (image,) = reader.images
     assert (image.height, image.width, image.encoding, image.step) == (10, 8, "mono8", 8)
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png"])
+def test_compressed_images_come_below_the_remapped_topic_to_those_who_want_them(ros, folder, kind):
+    compressed = []
+    node = ros.node(Node, "compressed_reader")
+    topic = "/robot/image_raw"
+    node.create_subscription(CompressedImage, f"{topic}/compressed", compressed.append, qos.CAMERA_INPUT_RELIABLE)
+    words = ["-r", f"image:={topic}", "-p", f"compressed:={kind}", "-p", f"source:={folder / 'b.png'}"]
+    process = ros.start("coedge_ros.nodes.camera", *words, "-p", "wait_for_subscribers:=1")
+    code, output = finish(ros, process)
+    ros.spin_until(lambda: len(compressed) == 1)
+    assert code == 0 and "published 1 images" in output
+    (image,) = compressed
+    assert image.header.frame_id == "camera" and image.format == f"rgb8; {kind} compressed bgr8"
+    decoded = decode_compressed(image)
+    assert decoded.shape == (21, 30, 3) and np.abs(decoded.astype(int) - 20).max() <= 2 * (kind == "jpeg")
 
 
 def test_one_given_side_keeps_the_proportions(ros, folder):

@@ -63,6 +63,33 @@ def test_all_readers_and_the_camera_follow_the_image_topic(cluster_file):
     assert remapped == {"partition_manager", "load_visualizer", "camera"}
 
 
+def test_compressed_images_are_sent_and_read_below_the_cameras_topic(cluster_file):
+    found = by_name(cluster=cluster_file, image_topic="/robot/image_raw", image_transport="compressed")
+    for reader in ("partition_manager", "load_visualizer"):
+        assert found[reader].parameters["image_transport"] == "compressed"
+        assert found[reader].remappings == (("image", "/robot/image_raw"),)
+    assert found["camera"].parameters["compressed"] == "jpeg"
+    same = by_name(cluster=cluster_file, image_topic="/robot/image_raw/compressed")  # as `ros2 topic list` shows it
+    assert {n: (s.parameters, s.remappings) for n, s in same.items()} == {
+        n: (s.parameters, s.remappings) for n, s in found.items()
+    }
+
+
+def test_several_cameras_are_named_to_their_readers_and_the_camera_node_has_the_first(cluster_file):
+    found = by_name(cluster=cluster_file, image_topics=("front", "/rear/compressed"))
+    for reader in ("partition_manager", "load_visualizer"):
+        assert found[reader].parameters["image_topics"] == ["front", "/rear/compressed"]
+        assert "image_transport" not in found[reader].parameters and found[reader].remappings == ()
+    assert found["camera"].remappings == (("image", "front"),) and "compressed" not in found["camera"].parameters
+
+
+def test_an_unknown_transport_and_a_camera_named_twice_are_refused_before_anything_starts(cluster_file):
+    with pytest.raises(UserError, match="image_transport must be one of raw, compressed, not 'theora'"):
+        by_name(cluster=cluster_file, image_transport="theora")
+    with pytest.raises(UserError, match="names front twice"):
+        by_name(cluster=cluster_file, image_topics=("front", "front"))
+
+
 def test_one_host_gets_only_its_workers(cluster_file):
     found = by_name(cluster=cluster_file, host="robot", with_manager=False)
     assert list(found) == ["front"]
@@ -98,7 +125,8 @@ def test_every_parameter_is_one_that_its_node_declares(cluster_file):
         "worker": worker_parameters, "partition_manager": manager_parameters, "camera": camera,
         "load_visualizer": load_visualizer,
     }  # fmt: skip
-    for spec in by_name(cluster=cluster_file).values():
+    several = {"image_topics": ("a", "b"), "image_transport": "compressed"}
+    for spec in [*by_name(cluster=cluster_file).values(), *by_name(cluster=cluster_file, **several).values()]:
         assert set(spec.parameters) <= {p.name for p in declared[spec.executable].PARAMETERS}
 
 

@@ -53,3 +53,38 @@ def test_a_frame_is_found_by_the_key_of_its_last_attempt_only():
     assert frames.of_key(FrameKey(1, 1, 5)) is frame
     frame.key = FrameKey(1, 2, 6)
     assert frames.of_key(FrameKey(1, 1, 5)) is None and frames.of_key(FrameKey(1, 2, 6)) is frame
+
+
+def test_each_camera_has_its_turn_and_its_own_queue_whatever_the_rates():
+    frames = book(limit=10)
+    for number in range(5):
+        frames.arrive(f"fast {number}", PIXELS, 0.0, "/fast")
+    frames.arrive("slow 0", PIXELS, 0.0, "/slow")
+    frames.arrive("fast 5", PIXELS, 0.0, "/fast")
+    assert [frames.accept().header for _ in range(2)] == ["fast 5", "slow 0"]
+    assert frames.accept() is None
+    assert dict(frames.dropped) == {"replaced by a newer frame of /fast": 5}
+
+
+def test_cameras_that_always_have_frames_are_served_alternately():
+    frames = book(limit=1, queue=3)
+    served = []
+    for _ in range(6):
+        for camera in ("a", "b", "b", "c"):
+            frames.arrive(camera, PIXELS, 0.0, camera)
+        frame = frames.accept()
+        served.append(frame.header)
+        frames.answer(frame.number)
+    assert served == ["a", "b", "c"] * 2
+
+
+def test_a_camera_that_was_quiet_is_next():
+    frames = book(limit=10)
+    frames.arrive("slow", PIXELS, 0.0, "/slow")
+    frames.accept()
+    for _ in range(3):
+        frames.arrive("fast", PIXELS, 0.0, "/fast")
+        frames.accept()
+    frames.arrive("fast", PIXELS, 0.0, "/fast")
+    frames.arrive("slow", PIXELS, 0.0, "/slow")
+    assert [frames.accept().header, frames.accept().header] == ["slow", "fast"]

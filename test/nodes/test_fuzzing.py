@@ -1,15 +1,17 @@
 """Broken messages: seeded, of every field type, and broken indeed."""
 
+import array
 import random
+from operator import eq
 
 import pytest
 from rclpy.serialization import deserialize_message, serialize_message
-from sensor_msgs.msg import BatteryState, Image
+from sensor_msgs.msg import BatteryState, CompressedImage, Image
 
 from coedge_ros.msg import Fragment, FragmentRequest, PartitionPlan, WorkerStatus
 from coedge_ros.nodes.fuzzing import Fuzzer, message_type
 
-KINDS = (Fragment, FragmentRequest, PartitionPlan, WorkerStatus, Image, BatteryState)
+KINDS = (Fragment, FragmentRequest, PartitionPlan, WorkerStatus, Image, CompressedImage, BatteryState)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -37,3 +39,11 @@ def test_a_changed_message_differs_in_few_fields_and_leaves_the_good_one_alone(k
 
 def test_message_types_are_found_by_either_name():
     assert message_type("sensor_msgs/Image") is message_type("sensor_msgs/msg/Image") is Image
+
+
+def test_changed_bytes_often_begin_like_the_good_ones():
+    fuzzer, good = Fuzzer(random.Random(2)), CompressedImage(data=array.array("B", range(200)))
+    data = [fuzzer.changed(good).data for _ in range(200)]
+    alike = [d for d in data if d != good.data and 20 < len(d) <= 200 and sum(map(eq, d, good.data)) >= len(d) - 8]
+    assert len(alike) > 10 and any(len(d) < 200 for d in alike) and any(len(d) == 200 for d in alike)
+    assert good.data == array.array("B", range(200))

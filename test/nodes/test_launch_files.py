@@ -47,3 +47,12 @@ def test_simulated_time_is_asked_for_by_all_or_by_none(nodes):
         assert options["parameters"][0]["use_sim_time"] is True
     for options in nodes("cluster.launch.py").values():
         assert "use_sim_time" not in options["parameters"][0]
+
+
+def test_cameras_and_their_transport_reach_the_readers(nodes):
+    found = nodes("cluster.launch.py", image_topics="front, rear", image_transport="compressed")
+    for name in ("partition_manager", "load_visualizer"):
+        (parameters,) = found[name]["parameters"]
+        assert (parameters["image_topics"], parameters["image_transport"]) == (["front", "rear"], "compressed")
+    assert found["camera"]["remappings"] == [("image", "front")]
+    assert "image_topics" not in nodes("cluster.launch.py")["partition_manager"]["parameters"][0]

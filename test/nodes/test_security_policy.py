@@ -56,8 +56,11 @@ def used_by(observer: Node, node: str, namespace: str) -> dict[str, set[str]]:
     return {kind: {name for name, _ in call(node, namespace)} for kind, call in zip(KINDS, ask, strict=True)}
 
 
-@pytest.fixture
-def running(ros, tmp_path):
+SEVERAL = {"image_topics": ("/front/image_raw", "rear"), "image_transport": "compressed"}
+
+
+@pytest.fixture(params=[{}, SEVERAL], ids=["one camera", "several compressed"])
+def running(request, ros, tmp_path):
     """All nodes of a cluster on two hosts, each in a context of its own; returns what one pass of them is."""
     from coedge_ros.nodes.camera import Camera
     from coedge_ros.nodes.load_visualizer import LoadVisualizer
@@ -69,13 +72,18 @@ def running(ros, tmp_path):
     }  # fmt: skip
     path = tmp_path / "cluster.yaml"
     path.write_text(FILE)
-    options = ClusterOptions(cluster=str(path), model="espcn", weights="", height=24, width=24, namespace="team")
+    images = request.param
+    options = ClusterOptions(
+        cluster=str(path), model="espcn", weights="", height=24, width=24, namespace="team", **images
+    )
     made = []
     for spec in cluster_processes(options):
         values = {k: v for k, v in spec.parameters.items() if v != "" and not isinstance(v, tuple)}
         parameters = [part for k, v in values.items() for part in ("-p", f"{k}:={_yaml(v)}")]
         context = rclpy.Context()
-        arguments = ["--ros-args", "-r", f"__node:={spec.name}", "-r", f"__ns:=/{spec.namespace}", *parameters]
+        remapped = [part for old, new in spec.remappings for part in ("-r", f"{old}:={new}")]
+        names = ["-r", f"__node:={spec.name}", "-r", f"__ns:=/{spec.namespace}"]
+        arguments = ["--ros-args", *names, *remapped, *parameters]
         rclpy.init(args=arguments, context=context, domain_id=ros.domain_id)
         executor = SingleThreadedExecutor(context=context)
         node = kinds[spec.executable](context=context)
@@ -88,10 +96,12 @@ def running(ros, tmp_path):
             owner = getattr(node, "server", node)  # the manager's data side has the commands, a worker has its own
             if hasattr(owner, "commands"):
                 owner.commands.run()
-            if hasattr(owner, "image_topic") and owner.images is None:
+            if hasattr(owner, "cameras") and not owner.cameras.is_open:
                 owner._open_camera()  # otherwise with the first plan
 
-    yield cluster_access(cluster_of(str(path)), "team"), turn
+    cameras = images.get("image_topics", "image")
+    transport = images.get("image_transport", "raw")
+    yield cluster_access(cluster_of(str(path)), "team", cameras, image_transport=transport), turn
     for node, executor, context in made:
         executor.shutdown()
         node.close()
@@ -100,7 +110,7 @@ def running(ros, tmp_path):
 
 
 def _yaml(value) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, (bool, list)) else str(value)
 
 
 @pytest.mark.timeout(120)
@@ -159,6 +169,17 @@ def test_more_topics_to_read_and_another_prefix_are_as_asked_for():
     }  # fmt: skip
     assert "/cam/image_raw" in policy["camera"]["publish"]
     assert all(("/clock" in may["subscribe"]) != node.endswith("_data") for node, may in policy.items())
+
+
+def test_compressed_and_several_cameras_are_read_on_their_own_topics_and_no_others():
+    cluster = cluster_of(str(SHIPPED.parents[1] / "cluster.yaml"))
+    policy = allowed(cluster_access(cluster, image_topic=["/front/image_raw", "rear"], image_transport="compressed"))
+    read = {"/front/image_raw/compressed", "/coedge/rear/compressed"}
+    for node in ("manager_data", "load_visualizer"):
+        assert {name for name in policy[node]["subscribe"] if "front" in name or "rear" in name} == read
+    assert {name for name in policy["camera"]["publish"] if "front" in name or "rear" in name} == {
+        "/front/image_raw", "/front/image_raw/compressed"
+    }  # fmt: skip
 
 
 # sros2's policy.xsd 0.2.0 in short: element: (attributes that must be there, that may be, elements inside).
