@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Protocol
 
@@ -20,13 +21,14 @@ from coedge_ros.errors import UserError
 from coedge_ros.nodes.loader import Loader, any_busy
 from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.security import security_told, warn_if_unsecured
-from coedge_ros.nodes.shared_memory import hold_dead_ports, remove_stale_segments
+from coedge_ros.nodes.shared_memory import OwnPorts, hold_dead_ports, remove_stale_segments
 
 EXIT_DONE = 0  # finished by itself, or asked to stop
 EXIT_USER_ERROR = 2  # as command line tools do
 # A thread that wants to run waits so long for one that computes in Python, each time that it comes back from DDS: with
 # Python's 5 ms a frame would take tens of milliseconds longer while a plan is solved.
 SWITCH_S = 0.0005
+PORTS_S = 2.0  # between two looks at the ports in shared memory
 
 
 class Runnable(Protocol):
@@ -94,7 +96,7 @@ class Server(Protocol):
         """Called once after serving, with the context still valid."""
 
 
-def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = None) -> int:
+def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = None, is_renewable: bool = False) -> int:
     """Make a node, spin it on a thread of its own while the main thread serves, and return the exit code.
 
     Signals are handled here and not by rclpy, which would end the context before the node could say goodbye to its
@@ -106,8 +108,11 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
         Makes the node (see `Server`) once rclpy is initialised.
     args : list of str, optional
         Command line; None for the process's own.
+    is_renewable : bool
+        Whether the process may start itself anew when messages of newcomers can no longer reach it, see `OwnPorts`.
+        Otherwise it says so and goes on.
     """
-    stop = threading.Event()
+    stop, renew = threading.Event(), threading.Event()
     sys.setswitchinterval(SWITCH_S)
     remove_stale_segments()  # also where nobody starts the cluster as a whole, and a worker is killed now and then
     try:
@@ -116,8 +121,13 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
     except UserError as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
+
+    def end(*_) -> None:
+        renew.clear()
+        stop.set()
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+        signal.signal(number, end)
     executor = SingleThreadedExecutor()
     node, thread, code = None, None, EXIT_DONE
     try:
@@ -125,7 +135,8 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
             node = make_node()
         warn_if_unsecured(node, args)
         executor.add_node(node)
-        thread = threading.Thread(target=_spin, args=(executor, node, stop), name="control")
+        deaf = _Deafness(node, renew if is_renewable else None)
+        thread = threading.Thread(target=_spin, args=(executor, node, stop, deaf.look), name="control")
         thread.start()
         node.serve(stop)
     except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
@@ -141,6 +152,8 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
                 node.close()
             node.destroy_node()
         rclpy.try_shutdown()
+    if renew.is_set():
+        _start_anew()
     if any_busy():
         # A thread inside torch cannot be stopped; ending the interpreter under it would abort the process.
         sys.stdout.flush()
@@ -150,10 +163,48 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
     return code
 
 
-def _spin(executor: SingleThreadedExecutor, node: Node, stop: threading.Event) -> None:
-    """Run callbacks until `stop` is set; one that fails is logged, and the others go on."""
+def _start_anew() -> None:
+    """Become a fresh process with the same command, number and parent."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2:  # beyond standard error; what DDS has left open would be held for as long as the process lives
+            with contextlib.suppress(OSError):
+                os.set_inheritable(number, False)
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+class _Deafness:
+    """Looks now and then whether newcomers are still heard, and says it when they are not."""
+
+    def __init__(self, node: Node, renew: threading.Event | None):
+        self._ports, self._log, self._renew = OwnPorts(), node.get_logger(), renew
+        self._next_s = 0.0
+
+    def look(self) -> bool:
+        """Whether the process must be started anew; called often."""
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + PORTS_S
+        if not (torn := self._ports.torn()):
+            return False
+        cure = "restart this node" if self._renew is None else "starts anew"
+        self._log.error(
+            f"others have made {', '.join(torn)} in shared memory anew, so this node does not hear who joins: {cure}",
+            throttle_duration_sec=60.0,
+        )
+        if self._renew is not None:
+            self._renew.set()
+        return self._renew is not None
+
+
+def _spin(
+    executor: SingleThreadedExecutor, node: Node, stop: threading.Event, must_end: Callable[[], bool] = lambda: False
+) -> None:
+    """Run callbacks until `stop` is set or `must_end()`; one that fails is logged, and the others go on."""
     trouble = Sayer(node.get_logger())
-    while not stop.is_set() and node.context.ok():
+    while not stop.is_set() and node.context.ok() and not must_end():
         try:
             executor.spin_once(timeout_sec=0.1)
         except ExternalShutdownException:

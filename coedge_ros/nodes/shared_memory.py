@@ -9,6 +9,10 @@ own, and whoever removes port or mutex meanwhile can make two ports of it, a rea
 The same happens, without anybody's doing, where a reader was killed in the moment between waiting and reading: writers
 then take its port for a living one for ever, and a process that takes over its number is never heard by them. So the
 numbers of dead readers' ports are not used again while anybody has them open.
+
+Where all cores compute, a process that opens a port may also take its living reader for dead, because that did not run
+in time, and make the port anew. Then the reader reads from a file that is gone, and newcomers are never heard:
+`OwnPorts` finds that out.
 """
 
 from __future__ import annotations
@@ -22,10 +26,13 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
+import psutil
+
 FOLDER = Path("/dev/shm")
 _NAME = re.compile(r"(?:fastrtps|fastdds)_(?:[0-9a-f]{16}|port[0-9]+)")
 _PORT = re.compile(r"(?:fastrtps|fastdds)_port[0-9]+")
 _MAPPED_PORT = re.compile(r"(?:fastrtps|fastdds)_port([0-9]+)(?P<deleted> \(deleted\))?")
+_DISCOVERY = range(7000, 7400)  # ports for discovery in shared memory, the same in all domains
 MOST_HELD = 60  # port numbers, two for each participant: one past the 32nd is not found by unicast discovery on a host
 _YOUNG_S = 2.0  # a process that starts makes the file first, its lock file a moment later, and then locks it
 
@@ -108,7 +115,9 @@ def dead_ports(domain: int, folder: Path = FOLDER) -> list[int]:
     found = set()
     for name in _mapped(folder) or ():
         port = _MAPPED_PORT.fullmatch(name)
-        if port and first + 10 <= int(port[1]) < first + 250 and (port["deleted"] or _is_left(folder / f"{name}_el")):
+        if port is None or not (first + 10 <= int(port[1]) < first + 250 or int(port[1]) in _DISCOVERY):
+            continue
+        if port["deleted"] or _is_left(folder / f"{name}_el"):
             found.add(int(port[1]))
     return sorted(found)
 
@@ -131,6 +140,36 @@ def hold_dead_ports(domain: int, folder: Path = FOLDER) -> list[socket.socket]:
         except OSError:  # in use: Fast DDS will find that too
             one.close()
     return held
+
+
+class OwnPorts:
+    """Ports in shared memory that this process reads from, as they are when this is made.
+
+    They have the numbers of its UDP ports, as Fast DDS gives them.
+    """
+
+    def __init__(self, folder: Path = FOLDER):
+        self._inodes: dict[Path, set[int]] = {}
+        own = {c.laddr.port for c in psutil.Process().net_connections("udp4") if c.laddr}
+        maps, start = Path("/proc/self/maps"), f"{folder}/"
+        for line in maps.read_text(errors="replace").splitlines() if maps.exists() else ():
+            if start not in line:
+                continue
+            inode, path = line.split(maxsplit=5)[4:]
+            port = _MAPPED_PORT.fullmatch(path.removeprefix(start))
+            if port and int(port[1]) in own:
+                self._inodes.setdefault(Path(path.removesuffix(" (deleted)")), set()).add(int(inode))
+
+    def torn(self) -> list[str]:
+        """Names of those that are no longer what others open by the same name: who does is not heard."""
+        return sorted(path.name for path, inodes in self._inodes.items() if inodes != {_inode_of(path)})
+
+
+def _inode_of(path: Path) -> int | None:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return None
 
 
 def _is_free(lock: Path, age_s: float = _YOUNG_S) -> bool:

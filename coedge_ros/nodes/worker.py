@@ -223,4 +223,4 @@ class Worker(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run a worker and return its exit code: 0 when stopped, 2 for the user's mistake."""
-    return run_with_data_loop(Worker, args)
+    return run_with_data_loop(Worker, args, is_renewable=True)

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from coedge_ros.nodes.shared_memory import (
+    OwnPorts,
     bytes_in_use,
     dead_ports,
     hold_dead_ports,
@@ -148,3 +149,26 @@ def test_the_numbers_of_dead_readers_are_occupied_until_they_are_let_go(tmp_path
         for one in held:
             one.close()
         other.bind(("", port))
+
+
+def test_a_port_of_this_process_that_another_made_anew_is_torn(tmp_path):
+    with contextlib.ExitStack() as opened:
+        names = []
+        for _ in range(2):
+            own = opened.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+            own.bind(("", 0))
+            names.append(f"fastdds_port{own.getsockname()[1]}")
+            leave(tmp_path, names[-1])
+        leave(tmp_path, "fastdds_port1")  # somebody else's, which this process only writes to
+        for name in (*names, "fastdds_port1"):
+            file = opened.enter_context((tmp_path / name).open("r+b"))
+            opened.enter_context(mmap.mmap(file.fileno(), 0))
+        ports = OwnPorts(tmp_path)
+        assert ports.torn() == []
+        (tmp_path / "fastdds_port1").unlink()
+        assert ports.torn() == []
+        (tmp_path / "other").write_bytes(b"x")
+        (tmp_path / "other").rename(tmp_path / names[0])
+        assert ports.torn() == [names[0]]
+        (tmp_path / names[1]).unlink()
+        assert ports.torn() == sorted(names) == OwnPorts(tmp_path).torn()  # also where it was torn before

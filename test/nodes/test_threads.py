@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 
+import psutil
 import pytest
 
 from coedge_ros.errors import UserError
@@ -14,6 +15,7 @@ from coedge_ros.nodes import saying
 from coedge_ros.nodes.commands import Commands
 from coedge_ros.nodes.loader import MOST, Loader, any_busy
 from coedge_ros.nodes.saying import Sayer
+from coedge_ros.nodes.shared_memory import FOLDER
 
 pytestmark = pytest.mark.timeout(60)
 
@@ -141,7 +143,7 @@ class Broken(Node):
     def close(self):
         print("closed with a context that is", self.context.ok(), flush=True)
 
-sys.exit(run_with_data_loop(Broken))
+sys.exit(run_with_data_loop(Broken, is_renewable="--renewable" in sys.argv))
 """
 
 
@@ -155,11 +157,7 @@ def node(*arguments: str) -> subprocess.Popen:
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_callback_that_fails_stops_no_node_and_a_signal_ends_it_in_good_order(sent):
     process = node()
-    said = ""
-    while "ticks on" not in said:
-        line = process.stdout.readline()
-        assert line, said
-        said += line
+    said = said_until(process, "ticks on")
     assert "RuntimeError in a callback: oops" in said
     process.send_signal(sent)
     said = process.communicate(timeout=20)[0]
@@ -170,3 +168,39 @@ def test_the_users_mistake_ends_it_with_code_2_and_one_line():
     process = node("--refuse")
     said = process.communicate(timeout=30)[0]
     assert process.returncode == 2 and said.strip() == "error: parameter x must be y"
+
+
+def said_until(process: subprocess.Popen, text: str) -> str:
+    said = ""
+    while text not in said:
+        line = process.stdout.readline()
+        assert line, said
+        said += line
+    return said
+
+
+def take_ports_away(pid: int) -> None:
+    """What a process does that opens a port and takes its living reader for dead."""
+    own = {c.laddr.port for c in psutil.Process(pid).net_connections("udp4")}
+    files = [path for path in FOLDER.glob("fast*_port*") if path.name.rpartition("port")[2] in map(str, own)]
+    assert files
+    for path in files:
+        path.unlink()
+
+
+@pytest.mark.parametrize("cure", ["--renewable", ""], ids=["renewed", "said"])
+def test_a_node_whose_port_was_taken_away_starts_anew_or_says_it(cure):
+    process = node(*filter(None, [cure]))
+    try:
+        said_until(process, "ticks on")
+        take_ports_away(process.pid)
+        said = said_until(process, "does not hear who joins")
+        assert ("starts anew" in said) == bool(cure) and ("restart this node" in said) == (not cure)
+        if cure:
+            assert "oops" in said_until(process, "ticks on")  # counts from 0 again
+            sockets = psutil.Process(process.pid).net_connections("udp4")
+            assert len(sockets) == len({c.laddr for c in sockets if c.laddr})
+    finally:
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 0
