@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass
 import psutil
 
 from coedge_ros.cli.chaos_scenarios import Found, Hands
+from coedge_ros.nodes.run import STARTS_ANEW
 from coedge_ros.nodes.shared_memory import bytes_in_use
 
 KILL_EVERY_S = 60.0
@@ -88,13 +89,16 @@ def soak(hands: Hands, seconds: float) -> Found:
             problems.append(f"{name} held {first[name]} and holds {last[name]}")
     if shared[-1] > shared[0] + SHARED_LIMIT_BYTES:
         problems.append(f"shared memory grew from {shared[0] / 1e6:.1f} to {shared[-1] / 1e6:.1f} MB")
-    missed = _missed(hands)
-    if false_deaths := {name: missed[name] - kills[name] for name in hands.workers if missed[name] != kills[name]}:
+    missed, renewed = _missed(hands), _renewed(hands)
+    # Who starts itself anew is gone for a while, or back before it is missed.
+    away = {name: missed[name] - kills[name] for name in hands.workers}
+    if false_deaths := {name: count for name, count in away.items() if not 0 <= count <= renewed[name]}:
         problems.append(f"taken for dead more often than killed: {false_deaths}")
     return Found(
         None, None, tuple(problems),
         figures={
             "seconds": seconds, "kills": sum(kills.values()), "deaths_seen": sum(missed.values()),
+            "started_anew": sum(renewed.values()),
             "memory_growth": {name: round(share, 4) for name, share in growth.items()},
             "shared_memory_mb": [round(size / 1e6, 1) for size in shared],
             "held": [{name: asdict(h) for name, h in sample.items()} for sample in held],
@@ -115,3 +119,9 @@ def _missed(hands: Hands) -> dict[str, int]:
     """How often the manager has missed each worker."""
     log = hands.cluster.group.log_of("partition_manager").read_text(errors="replace")
     return {name: log.count(_GONE.format(name)) for name in hands.workers}
+
+
+def _renewed(hands: Hands) -> dict[str, int]:
+    """How often each worker has started itself anew, see `OwnPorts`."""
+    logs = {name: hands.cluster.group.log_of(name).read_text(errors="replace") for name in hands.workers}
+    return {name: log.count(f": {STARTS_ANEW}") for name, log in logs.items()}

@@ -29,6 +29,7 @@ EXIT_USER_ERROR = 2  # as command line tools do
 # Python's 5 ms a frame would take tens of milliseconds longer while a plan is solved.
 SWITCH_S = 0.0005
 PORTS_S = 2.0  # between two looks at the ports in shared memory
+STARTS_ANEW = "starts anew"  # in the log line of a node that does
 
 
 class Runnable(Protocol):
@@ -189,7 +190,7 @@ class _Deafness:
         self._next_s = now_s + PORTS_S
         if not (torn := self._ports.torn()):
             return False
-        cure = "restart this node" if self._renew is None else "starts anew"
+        cure = "restart this node" if self._renew is None else STARTS_ANEW
         self._log.error(
             f"others have made {', '.join(torn)} in shared memory anew, so this node does not hear who joins: {cure}",
             throttle_duration_sec=60.0,

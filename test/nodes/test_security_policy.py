@@ -59,7 +59,8 @@ def used_by(observer: Node, node: str, namespace: str) -> dict[str, set[str]]:
 SEVERAL = {"image_topics": ("/front/image_raw", "rear"), "image_transport": "compressed"}
 
 
-@pytest.fixture(params=[{}, SEVERAL], ids=["one camera", "several compressed"])
+# Each in a namespace of its own: where a node of the same name is still being let go, the next one has no /rosout.
+@pytest.fixture(params=[("team", {}), ("crew", SEVERAL)], ids=["one camera", "several compressed"])
 def running(request, ros, tmp_path):
     """All nodes of a cluster on two hosts, each in a context of its own; returns what one pass of them is."""
     from coedge_ros.nodes.camera import Camera
@@ -72,9 +73,9 @@ def running(request, ros, tmp_path):
     }  # fmt: skip
     path = tmp_path / "cluster.yaml"
     path.write_text(FILE)
-    images = request.param
+    namespace, images = request.param
     options = ClusterOptions(
-        cluster=str(path), model="espcn", weights="", height=24, width=24, namespace="team", **images
+        cluster=str(path), model="espcn", weights="", height=24, width=24, namespace=namespace, **images
     )
     made = []
     for spec in cluster_processes(options):
@@ -101,7 +102,7 @@ def running(request, ros, tmp_path):
 
     cameras = images.get("image_topics", "image")
     transport = images.get("image_transport", "raw")
-    yield cluster_access(cluster_of(str(path)), "team", cameras, image_transport=transport), turn
+    yield cluster_access(cluster_of(str(path)), namespace, cameras, image_transport=transport), turn
     for node, executor, context in made:
         executor.shutdown()
         node.close()
@@ -125,7 +126,7 @@ def test_the_policy_is_what_the_real_nodes_use(ros, running):
         present = dict(observer.get_node_names_and_namespaces())
         if not set(policy) <= set(present):
             return False
-        seen.update({node: used_by(observer, node, "/team") for node in policy})
+        seen.update({node: used_by(observer, node, enclaves[0].namespace) for node in policy})
         return seen == policy
 
     try:
