@@ -34,6 +34,7 @@ def run(args: argparse.Namespace) -> int:
     if not (math.isfinite(args.rate) and args.rate > 0):
         raise UserError("--rate must be more than 0: 1 is the pace at which the bag was recorded")
     import rclpy
+    from sensor_msgs.msg import CompressedImage
 
     from coedge_ros.nodes.bag_reader import BagImages
     from coedge_ros.nodes.camera_topics import compressed_topic
@@ -46,8 +47,8 @@ def run(args: argparse.Namespace) -> int:
     with stop_on_signal() as stop:
         rclpy.init(args=[], context=context)
         try:
-            is_raw = bag.kind.__name__ == "Image"
-            player = Player(args.namespace, context, args.image_topic if is_raw else compressed_topic(args.image_topic))
+            topic = compressed_topic(args.image_topic) if bag.kind is CompressedImage else args.image_topic
+            player = Player(args.namespace, context, topic)
             player.wait_for_reader(args.wait, stop)
             print(f"playing {bag.topic} of {bag.path}", file=sys.stderr, flush=True)
             while not stop.is_set():

@@ -14,6 +14,7 @@ from sensor_msgs.msg import CompressedImage, Image
 from coedge_ros.errors import UserError
 from coedge_ros.nodes.bag_writer import require_mcap
 from coedge_ros.nodes.camera_topics import is_compressed, raw_topic
+from coedge_ros.nodes.compressed_images import AnyImage
 from coedge_ros.nodes.message_definitions import type_name
 
 KINDS = {type_name(kind): kind for kind in (Image, CompressedImage)}
@@ -25,7 +26,7 @@ class BagImage:
 
     number: int
     received_ns: int
-    image: Image | CompressedImage
+    image: AnyImage
 
 
 class BagImages:

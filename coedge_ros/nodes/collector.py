@@ -14,14 +14,9 @@ from rclpy.parameter_client import AsyncParameterClient
 
 from coedge_ros.msg import FrameName, InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.frame_matcher import Stamp, stamp_of
 from coedge_ros.nodes.security import security_told
 from coedge_ros.nodes.shared_memory import hold_dead_ports
-
-Stamp = tuple[int, int, str]  # with the frame_id: cameras may see at the same moment
-
-
-def _stamp(header) -> Stamp:
-    return header.stamp.sec, header.stamp.nanosec, header.frame_id
 
 
 @dataclass
@@ -36,7 +31,7 @@ class Record:
 
     def name_of(self, result: InferenceResult) -> str:
         """Name of the picture that a result is for, by its stamp and frame_id."""
-        return self.names.get(_stamp(result.header), "")
+        return self.names.get(stamp_of(result.header), "")
 
     def labels(self) -> dict[str, str]:
         """Best label of each picture (frames of videos, whose names hold a #, are left out)."""
@@ -61,7 +56,7 @@ class Collector(Node):
         self.create_subscription(PartitionPlan, topics.PARTITION_PLAN, r.plans.append, qos.PLAN)
 
     def _name(self, message: FrameName) -> None:
-        self.record.names[_stamp(message.header)] = message.name
+        self.record.names[stamp_of(message.header)] = message.name
 
     def _worker(self, message: WorkerStatus) -> None:
         self.record.workers[message.name] = message

@@ -6,13 +6,14 @@ import array
 
 import cv2
 import numpy as np
-from sensor_msgs.msg import CompressedImage
+from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from coedge_ros.errors import UserError
 from coedge_ros.nodes.image_codec import to_rgb
 from coedge_ros.nodes.pixel_formats import READ
 
+AnyImage = Image | CompressedImage
 FORMATS = ("jpeg", "png")
 MOST_PIXELS = 2**26  # a few bytes can say that they are a picture of gigabytes
 # JPEG has a bit at least for each block of 8 x 8 values: a damaged size shows before memory is taken for it. PNG has a

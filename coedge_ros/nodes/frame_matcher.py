@@ -3,13 +3,12 @@
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from sensor_msgs.msg import CompressedImage, Image
 from std_msgs.msg import Header
 
 from coedge_ros.msg import FrameName, InferenceResult
+from coedge_ros.nodes.compressed_images import AnyImage
 
 Stamp = tuple[int, int, str]  # with the frame_id, because cameras may see at the same moment
-AnyImage = Image | CompressedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ class FrameMatcher:
     def take_name(self, name: FrameName) -> MatchedFrame | None:
         """A camera said what it publishes; returns the answered image that it names again, if that came before."""
         self.has_names = True
-        stamp = _stamp(name.header)
+        stamp = stamp_of(name.header)
         frame = self._unnamed.pop(stamp, None)
         if frame is None:
             _keep(self._names, stamp, name.name, 10 * self._limit)
@@ -52,7 +51,7 @@ class FrameMatcher:
 
     def take_image(self, image: AnyImage) -> MatchedFrame | None:
         """An image arrived; returns it with its answer if that was there before."""
-        stamp = _stamp(image.header)
+        stamp = stamp_of(image.header)
         result = self._results.pop(stamp, None)
         if result is None:
             _keep(self._images, stamp, image, self._limit)
@@ -61,21 +60,22 @@ class FrameMatcher:
 
     def take_result(self, result: InferenceResult) -> MatchedFrame | None:
         """An answer arrived; returns it with its image if that is still there."""
-        stamp = _stamp(result.header)
+        stamp = stamp_of(result.header)
         image = self._images.pop(stamp, None)
         if image is None:
             _keep(self._results, stamp, result, 10 * self._limit)
             return None
         return self._matched(stamp, image, result)
 
-    def _matched(self, stamp: Stamp, image: Image, result: InferenceResult) -> MatchedFrame:
+    def _matched(self, stamp: Stamp, image: AnyImage, result: InferenceResult) -> MatchedFrame:
         frame = MatchedFrame(image, result, self._names.pop(stamp, ""))
         if not frame.name:  # topics do not wait for each other: it may be on its way
             _keep(self._unnamed, stamp, frame, self._limit)
         return frame
 
 
-def _stamp(header: Header) -> Stamp:
+def stamp_of(header: Header) -> Stamp:
+    """What an image, its name and its result have in common."""
     return header.stamp.sec, header.stamp.nanosec, header.frame_id
 
 

@@ -13,12 +13,11 @@ from sensor_msgs.msg import CompressedImage, Image
 from coedge_ros.errors import UserError
 from coedge_ros.nodes import qos
 from coedge_ros.nodes.camera_topics import TRANSPORTS, camera_topics, compressed_topic, is_compressed, raw_topic
-from coedge_ros.nodes.compressed_images import decode_compressed
+from coedge_ros.nodes.compressed_images import AnyImage, decode_compressed
 from coedge_ros.nodes.image_codec import decode_image
 from coedge_ros.nodes.parameters import Parameter
 from coedge_ros.nodes.wait_set import Inlet
 
-AnyImage = Image | CompressedImage
 INPUT_PARAMETERS = (
     Parameter("image_topics", (), "Topics of several cameras; empty for the one topic image.", read_only=True),
     Parameter(
