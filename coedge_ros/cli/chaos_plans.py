@@ -17,7 +17,9 @@ from coedge_ros.msg import ManagerStatus, PartitionPlan, WorkerStatus
 
 
 def share_of(plan: PartitionPlan, worker: str) -> float:
-    """Part of the rows that a worker has, mean over the stages."""
+    """Part of the rows that a worker has, mean over the stages; 0 where the plan does without it."""
+    if worker not in plan.workers:
+        return 0.0
     index, width = list(plan.workers).index(worker), len(plan.workers) + 1
     stages = [plan.boundaries[i : i + width] for i in range(0, len(plan.boundaries), width)]
     return sum((b[index + 1] - b[index]) / b[-1] for b in stages) / len(stages)

@@ -26,6 +26,7 @@ MAX_REQUESTS = 64  # served at once
 # One datagram: a larger sample is cut by Fast DDS, whose heartbeats then overtake its pieces and have them sent twice.
 # At 100 Mbit/s 64 KB take 5.6 ms in chunks of 30 KB and 12 ms in chunks of 256 KB (benchmarks/network.py).
 REMOTE_CHUNK_BYTES = 30720
+LIFESPAN_S = 0.3  # then DDS has sent a fragment often enough: who still lacks it asks for it
 _NOTHING, _NO_SCALE = array.array("B"), array.array("f")
 
 
@@ -80,9 +81,9 @@ class DdsChannel:
     ):
         self.node, self.name, self.depth, self.chunk_bytes, self.resolve = node, name, depth, chunk_bytes, resolve
         self.topic = resolve(fragments_topic(name))
-        self._qos = fragments_qos(depth, reliable)
+        self._qos = fragments_qos(depth, reliable, LIFESPAN_S)
         self.inlet = make_inlet(node)
-        self.subscription = self.inlet.subscribe(Fragment, self.topic, self._qos)
+        self.subscription = self.inlet.subscribe(Fragment, self.topic, fragments_qos(depth, reliable))
         self.remote_chunk_bytes = remote_chunk_bytes
         self._publishers: dict[str, Publisher] = {}
         self._remote: set[str] = set()  # peers on other hosts

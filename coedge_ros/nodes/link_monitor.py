@@ -1,9 +1,9 @@
 """What links between hosts carry, measured while frames are served: short trains of messages, now and then.
 
-The receiver times a train by when DDS took its messages in: bytes after the first one, by the time from the first to
-the last. Neither clocks of two hosts nor busy Python threads are part of that. The round trip of the first message,
-less the time that the receiver held it, gives twice the latency. Cross traffic slows a train; `planning.tracking` takes
-that out.
+The receiver times a train by when DDS took its messages in, so neither clocks of two hosts nor busy Python threads are
+part of that. The round trip of the first message, less the time that the receiver held it, gives twice the latency.
+Cross traffic slows a train; `planning.tracking` takes that out. A link that is so full that trains are lost is measured
+by what comes of them, see `link_trains`: it is then that the planner must know.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import array
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
@@ -20,23 +19,11 @@ from rclpy.publisher import Publisher
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.msg import LinkProbe, LinkReport
 from coedge_ros.nodes import qos, topics
+from coedge_ros.nodes.link_trains import MESSAGE_BYTES, MESSAGES, PERIOD_S, IncomingTrain, SentTrains
 from coedge_ros.nodes.pace import steady_timer
 from coedge_ros.spec.cluster import Link
 
-PERIOD_S = 0.5
-MESSAGES, MESSAGE_BYTES = 4, 6144  # beyond a token bucket's burst, 2 ms at 100 Mbit/s: 0.4 % of such a link
 MAX_PEERS = 256  # names come from the network
-
-
-@dataclass(slots=True)
-class _Train:
-    """One that is coming in: its number, when messages came [s], bytes after the first with data."""
-
-    number: int
-    began_s: float
-    first_s: float = 0.0
-    bytes_after: int = 0
-    next_index: int = 1
 
 
 class LinkMonitor:
@@ -53,9 +40,8 @@ class LinkMonitor:
     def __init__(self, node: Node, name: str):
         self._node, self.name = node, name
         self._peers: dict[str, Publisher] = {}  # to answer, also those that are not probed
-        self._probed: set[str] = set()
-        self._sent: dict[str, tuple[int, float]] = {}
-        self._trains: dict[str, _Train] = {}
+        self._probed: dict[str, SentTrains] = {}
+        self._trains: dict[str, IncomingTrain] = {}
         self._number = 0
         self._reports = node.create_publisher(LinkReport, topics.LINK_REPORTS, qos.LINK_REPORTS)
         group = MutuallyExclusiveCallbackGroup()
@@ -66,8 +52,8 @@ class LinkMonitor:
 
     def probe(self, peer: str) -> None:
         """Measure the link to a peer on another host from now on."""
-        if peer != self.name and self._publisher(peer) is not None:
-            self._probed.add(peer)
+        if peer != self.name and peer not in self._probed and self._publisher(peer) is not None:
+            self._probed[peer] = SentTrains()
 
     def _publisher(self, peer: str) -> Publisher | None:
         if peer not in self._peers:
@@ -78,15 +64,21 @@ class LinkMonitor:
         return self._peers[peer]
 
     def _send_trains(self) -> None:
-        for peer in sorted(self._probed):
+        for peer, trains in sorted(self._probed.items()):
             publisher = self._peers[peer]
             if not publisher.get_subscription_count():
+                self._probed[peer] = SentTrains()  # nobody is there: nothing is missed
+                continue
+            now_s = time.time()
+            for link in trains.missed(now_s):
+                self._report(peer, link)
+            if not trains.is_due(now_s):
                 continue
             self._number += 1
             message = LinkProbe(
                 protocol_version=PROTOCOL_VERSION, source=self.name, number=self._number, count=MESSAGES + 1
             )
-            self._sent[peer] = self._number, time.time()
+            trains.sent(self._number, now_s)
             publisher.publish(message)
             message.data = array.array("B", bytes(MESSAGE_BYTES))
             for index in range(1, MESSAGES + 1):
@@ -99,28 +91,28 @@ class LinkMonitor:
             return
         if message.count == 0:
             self._on_answer(message, came_s)
-        elif message.index == 0 and len(self._trains) < MAX_PEERS:
-            self._trains[message.source] = _Train(message.number, came_s)
-        elif (train := self._trains.get(message.source)) is not None:
-            self._on_data(message, train, came_s)
+            return
+        train = self._trains.get(message.source)
+        if train is None or message.index == 0 or train.number < message.number:
+            if train is not None:
+                self._answer(message.source)  # its end was lost
+            if len(self._trains) >= MAX_PEERS:
+                return
+            train = self._trains[message.source] = IncomingTrain(message.number, came_s)
+        if message.number != train.number:
+            return
+        if message.index > 0:
+            train.take(message.index, len(message.data), came_s)
+        if message.index == message.count - 1:
+            self._answer(message.source)
 
-    def _on_data(self, message: LinkProbe, train: _Train, came_s: float) -> None:
-        if (message.number, message.index) != (train.number, train.next_index):
-            self._trains.pop(message.source)  # one was lost: what came says nothing
-            return
-        train.next_index += 1
-        if message.index == 1:
-            train.first_s = came_s
-            return
-        train.bytes_after += len(message.data)
-        if message.index < message.count - 1:
-            return
-        self._trains.pop(message.source)
-        if came_s > train.first_s and self._is_peer(message.source):
-            answer = LinkProbe(protocol_version=PROTOCOL_VERSION, source=self.name, number=message.number)
-            answer.bytes_per_s = train.bytes_after / (came_s - train.first_s)
+    def _answer(self, source: str) -> None:
+        train = self._trains.pop(source)
+        if self._is_peer(source):
+            answer = LinkProbe(protocol_version=PROTOCOL_VERSION, source=self.name, number=train.number)
+            answer.bytes_per_s = train.bytes_per_s
             answer.hold_s = time.time() - train.began_s
-            self._peers[message.source].publish(answer)
+            self._peers[source].publish(answer)
 
     def _is_peer(self, source: str) -> bool:
         try:
@@ -130,13 +122,16 @@ class LinkMonitor:
         return self._publisher(source) is not None
 
     def _on_answer(self, message: LinkProbe, came_s: float) -> None:
-        number, sent_s = self._sent.get(message.source, (0, 0.0))
-        if message.number == number:
-            alpha_s = max(0.0, (came_s - sent_s - message.hold_s) / 2)
-            self._reports.publish(LinkReport(
-                protocol_version=PROTOCOL_VERSION, source=self.name, target=message.source, alpha_s=alpha_s,
-                bytes_per_s=message.bytes_per_s,
-            ))  # fmt: skip
+        trains = self._probed.get(message.source)
+        link = trains and trains.answered(message.number, came_s, message.hold_s, message.bytes_per_s)
+        if link:
+            self._report(message.source, link)
+
+    def _report(self, peer: str, link: Link) -> None:
+        self._reports.publish(LinkReport(
+            protocol_version=PROTOCOL_VERSION, source=self.name, target=peer, alpha_s=link.alpha_s,
+            bytes_per_s=link.bytes_per_s,
+        ))  # fmt: skip
 
 
 def listen_to_reports(node: Node, take: Callable[[str, str, Link], None]) -> None:

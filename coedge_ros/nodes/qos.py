@@ -63,7 +63,7 @@ ANNOTATED_IMAGE = _profile(1)
 DIAGNOSTICS = _profile(10)
 
 
-def fragments_qos(depth: int, reliable: bool = True) -> QoSProfile:
+def fragments_qos(depth: int, reliable: bool = True, lifespan_s: float | None = None) -> QoSProfile:
     """Fragments for one receiver: reliable, never latched, because a fragment of an old frame is only a burden.
 
     Parameters
@@ -72,8 +72,13 @@ def fragments_qos(depth: int, reliable: bool = True) -> QoSProfile:
         Samples that may be in flight on this topic, counted over ALL of its writers: a smaller depth loses silently.
     reliable : bool
         Whether DDS itself sends again what was lost; without it only our own requests for missing chunks do.
+    lifespan_s : float, optional
+        Of a writer: how long it sends a fragment again. On a link that carries less than is sent all of it would pile
+        up and be sent again and again, until other links of the sender are full of it too. Readers have none: theirs
+        would compare the clocks of two hosts.
     """
-    return _profile(depth, reliable=reliable)
+    more = {} if lifespan_s is None else {"lifespan": Duration(seconds=lifespan_s)}
+    return _profile(depth, reliable=reliable, **more)
 
 
 def camera_input(reliable: bool) -> QoSProfile:
