@@ -1,9 +1,10 @@
-"""Keep freed memory in the process, so that a frame's maps do not cost page faults again and again."""
+"""What a process keeps: freed memory, so that a frame's maps cost no page faults, and not too many compiled kernels."""
 
 from __future__ import annotations
 
 import ctypes
 import gc
+import os
 
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD = -1, -2, -3  # of glibc's malloc.h
 
@@ -25,3 +26,13 @@ def keep_freed_memory() -> bool:
     trim(ctypes.c_size_t(0))
     settings = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 24))
     return all(mallopt(option, value) == 1 for option, value in settings)
+
+
+# oneDNN compiles a kernel for each shape and keeps 1024 of them. Each plan brings shapes of its own: a worker grew by
+# 1.6 MB with every new plan (MobileNetV2). A plan needs one for each convolution; the largest nets have some hundred.
+KERNELS = 512
+
+
+def limit_kept_kernels() -> None:
+    """Let oneDNN keep fewer compiled kernels, unless the environment says how many; before the first of them runs."""
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))

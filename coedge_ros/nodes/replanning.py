@@ -12,6 +12,8 @@ HOLD_S = 1.5  # between two plans for speed's sake
 CALM_S = 10.0  # two plans within this time make the next one wait twice as long
 MOST_HOLD_S = 60.0
 PLAIN = 2.0  # a change by such a factor needs to last half as long
+URGENT_GAIN = 0.35  # what another plan saves when a link was cut; it need not wait for all of a long pause
+URGENT_HOLD = 1 / 4  # of the pause
 
 
 @dataclass
@@ -31,6 +33,7 @@ class Replanning:
     _looked_s: float = float("-inf")
     _replanned_s: float = float("-inf")
     _hold_s: float = HOLD_S
+    _not_urgent: Estimates | None = None  # figures for which nothing better enough was found while it rests
 
     def is_due(
         self, now_s: float, epoch: int, planned: Estimates, now: Estimates, margin: float, after_s: float
@@ -50,7 +53,7 @@ class Replanning:
             For how long figures must differ; half of it when one is `PLAIN` times another.
         """
         if epoch != self._epoch:
-            self._epoch, self._looked_at, self._differs_since_s = epoch, None, None
+            self._epoch, self._looked_at, self._not_urgent, self._differs_since_s = epoch, None, None, None
         known = [planned] if self._looked_at is None else [planned, self._looked_at]
         if any(self._is_near(figures, now, margin) for figures in known):
             self._differs_since_s = None
@@ -59,14 +62,29 @@ class Replanning:
             self._differs_since_s = now_s
         plain = max(change.ratio for change in changes(planned, now, self.cluster)) >= PLAIN
         has_lasted = now_s - self._differs_since_s >= (after_s / 2 if plain else after_s)
-        if not has_lasted or now_s - self._replanned_s < self._hold_s or now_s - self._looked_s < LOOK_S:
+        if not has_lasted or now_s - self._looked_s < LOOK_S:
             return False
+        if self._rests(now_s):
+            rested = now_s - self._replanned_s >= max(HOLD_S, URGENT_HOLD * self._hold_s)
+            is_known = self._not_urgent is not None and self._is_near(self._not_urgent, now, margin)
+            if not plain or not rested or is_known:
+                return False
         self._looked_s = now_s
         return True
 
-    def found_nothing(self, figures: Estimates) -> None:
-        """No plan is better by the margin for these figures."""
-        self._looked_at, self._differs_since_s = figures, None
+    def least_gain(self, now_s: float, margin: float) -> float:
+        """What another plan must save now: more than the margin while it rests."""
+        return max(margin, URGENT_GAIN) if self._rests(now_s) else margin
+
+    def found_little(self, now_s: float, figures: Estimates) -> None:
+        """No plan saves as much as is asked for with these figures."""
+        if self._rests(now_s):
+            self._not_urgent = figures
+        else:
+            self._looked_at, self._differs_since_s = figures, None
+
+    def _rests(self, now_s: float) -> bool:
+        return now_s - self._replanned_s < self._hold_s
 
     def replanned(self, now_s: float) -> None:
         """Another plan is made for the figures of now."""

@@ -19,7 +19,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.allocator import keep_freed_memory
+from coedge_ros.execution.allocator import keep_freed_memory, limit_kept_kernels
 from coedge_ros.execution.band_worker import BandWorker
 from coedge_ros.execution.device import device_of
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
@@ -223,4 +223,5 @@ class Worker(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run a worker and return its exit code: 0 when stopped, 2 for the user's mistake."""
+    limit_kept_kernels()
     return run_with_data_loop(Worker, args, is_renewable=True)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coedge_ros.nodes.replanning import CALM_S, HOLD_S, MOST_HOLD_S, Replanning
+from coedge_ros.nodes.replanning import CALM_S, HOLD_S, MOST_HOLD_S, URGENT_GAIN, Replanning
 from coedge_ros.planning.tracking import Estimates
 from coedge_ros.spec.cluster import ClusterSpec, Host, Link, WorkerSpec
 
@@ -58,7 +58,7 @@ def test_a_passing_change_does_not_count(bench):
 
 def test_it_looks_again_when_figures_differ_from_those_for_which_nothing_better_was_found(bench):
     assert bench.due_after(2.0, SLOW)
-    bench.replanning.found_nothing(SLOW)
+    bench.replanning.found_little(bench.now_s, SLOW)
     assert not bench.due_after(60.0, SLOW)
     assert not bench.due_after(60.0, PLANNED)
     assert bench.due_after(2.0, SLOWER)
@@ -66,7 +66,7 @@ def test_it_looks_again_when_figures_differ_from_those_for_which_nothing_better_
 
 def test_what_was_found_for_one_plan_says_nothing_of_another(bench):
     assert bench.due_after(2.0, SLOW)
-    bench.replanning.found_nothing(SLOW)
+    bench.replanning.found_little(bench.now_s, SLOW)
     bench.epoch += 1
     assert bench.due_after(2.0, SLOW)
 
@@ -91,3 +91,34 @@ def test_the_rest_has_a_limit_and_is_short_again_after_a_calm_time(bench):
     bench.now_s += 2 * MOST_HOLD_S + CALM_S
     bench.replan()
     assert bench.due_after(HOLD_S + 0.2, SLOW)
+
+
+def long_rest(bench: Bench) -> None:
+    for _ in range(5):
+        bench.replan()
+        bench.now_s += 1.0
+    bench.replan()
+
+
+def test_a_long_rest_is_cut_short_for_a_plain_change_only(bench):
+    long_rest(bench)
+    assert not bench.due_after(HOLD_S * 8 - 0.2, SLOW)  # an eighth of the rest is left; this change is not plain
+    assert bench.due_after(0.4, SLOWER)
+
+
+def test_while_it_rests_another_plan_must_save_much_more(bench):
+    long_rest(bench)
+    assert bench.due_after(HOLD_S * 9, SLOWER)
+    assert bench.replanning.least_gain(bench.now_s, margin=0.1) == URGENT_GAIN
+    assert bench.replanning.least_gain(bench.now_s, margin=0.5) == 0.5
+    bench.now_s += MOST_HOLD_S
+    assert bench.replanning.least_gain(bench.now_s, margin=0.1) == 0.1
+
+
+def test_little_that_was_found_while_it_rests_is_looked_at_again_after_it(bench):
+    long_rest(bench)
+    while not bench.due_after(0.1, SLOWER):
+        pass
+    bench.replanning.found_little(bench.now_s, SLOWER)
+    assert not bench.due_after(HOLD_S * 20, SLOWER)
+    assert bench.due_after(HOLD_S * 32, SLOWER)
