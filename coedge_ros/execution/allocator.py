@@ -28,11 +28,15 @@ def keep_freed_memory() -> bool:
     return all(mallopt(option, value) == 1 for option, value in settings)
 
 
-# oneDNN compiles a kernel for each shape and keeps 1024 of them. Each plan brings shapes of its own: a worker grew by
-# 1.6 MB with every new plan (MobileNetV2). A plan needs one for each convolution; the largest nets have some hundred.
-KERNELS = 512
+def limit_kept_kernels(operators: int) -> None:
+    """Let oneDNN keep the compiled kernels of two plans, unless the environment says how many; before the first runs.
 
+    It compiles one for each shape and keeps 1024 of them. Each plan brings shapes of its own, so a worker grew by
+    1.6 MB with every new plan of MobileNetV2.
 
-def limit_kept_kernels() -> None:
-    """Let oneDNN keep fewer compiled kernels, unless the environment says how many; before the first of them runs."""
-    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))
+    Parameters
+    ----------
+    operators : int
+        Of the model: no plan needs more kernels.
+    """
+    os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(2 * operators))

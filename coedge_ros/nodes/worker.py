@@ -117,6 +117,7 @@ class Worker(Node):
         spec, digest = loaded.spec, loaded.digest
         del loaded  # its weights are no longer needed: the partitioned model has its own
         keep_freed_memory()
+        limit_kept_kernels(len(model.graph.operators))
         self.report.say(WorkerStatus.STATE_LOADING, "measures its speed")
         self.speed_macs_per_s, is_kept = kept_speed(
             model, self.values["threads"], self.values["profile_budget_s"], self.values["profile_cache"],
@@ -223,5 +224,4 @@ class Worker(Node):
 
 def main(args: list[str] | None = None) -> int:
     """Run a worker and return its exit code: 0 when stopped, 2 for the user's mistake."""
-    limit_kept_kernels()
     return run_with_data_loop(Worker, args, is_renewable=True)
