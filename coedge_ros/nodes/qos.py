@@ -27,8 +27,8 @@ def _profile(depth: int, *, reliable: bool = True, latched: bool = False, **more
     )
 
 
-# Any camera driver matches best effort, and five is ROS's own depth for sensors: only the newest frame is worth an answer,
-# but what DDS replaces with a newer one before the node has looked is counted by nobody.
+# Any camera driver matches best effort. Only the newest frame is worth an answer, yet five, as ROS has it for sensors:
+# what DDS replaces with a newer one before the node has looked is counted by nobody.
 CAMERA_INPUT = _profile(5, reliable=False)
 # For a source whose every frame counts (pictures, recordings, the demo): nothing is lost on the way in, also when the
 # reader has no processor for a while: 3 s at 10 frames per second; where all cores compute, 1 s was too short.

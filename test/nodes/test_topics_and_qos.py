@@ -34,7 +34,7 @@ def test_what_our_own_nodes_offer_suits_what_they_ask_for(offered, asked):
 
 
 def test_profiles_are_what_their_reasons_say():
-    assert qos.CAMERA_INPUT.reliability == ReliabilityPolicy.BEST_EFFORT and qos.CAMERA_INPUT.depth == 1
+    assert qos.CAMERA_INPUT.reliability == ReliabilityPolicy.BEST_EFFORT and qos.CAMERA_INPUT.depth == 5
     assert qos.camera_input(True).reliability == ReliabilityPolicy.RELIABLE
     assert qos.camera_input(False) is qos.CAMERA_INPUT
     assert qos.PLAN.durability == DurabilityPolicy.TRANSIENT_LOCAL
