@@ -17,7 +17,7 @@ from coedge_ros.nodes.camera_topics import is_compressed
 from coedge_ros.nodes.image_input import kind_of
 
 POLL_S = 0.05
-SETTLE_S = 0.5  # readers are discovered one after the other; who comes later misses the first images
+SETTLE_S = 1.5  # a busy reader may know this writer later than the other way round, and would miss the first images
 ACKNOWLEDGE_LIMIT_S = 10.0  # how long the end waits for readers to have the last images
 
 
