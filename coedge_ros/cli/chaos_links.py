@@ -25,7 +25,7 @@ LOSS_PERCENT = 5
 STEADY_S, LOSS_S, SETTLE_S = 5.0, 20.0, 2.0
 FOLLOW_LIMIT_S, LIMIT_S = 3.0, 15.0
 DEADLINE_S = 0.8  # the manager's frame_timeout_s, after which it would issue a frame again
-SHRUNK, BACK = 0.85, 0.5  # of the rows before; how many are best is for `coedge plan` to say, speeds have changed too
+SHRUNK, BACK = 0.85, 0.8  # of the rows before
 RATE_HZ = 5.0  # the slow link carries some frames of the old plan
 
 

@@ -37,6 +37,6 @@ def limit_kept_kernels(operators: int) -> None:
     Parameters
     ----------
     operators : int
-        Of the model: no plan needs more kernels.
+        Of the model; a plan needs about one kernel for each.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(2 * operators))

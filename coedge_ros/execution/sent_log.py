@@ -29,10 +29,10 @@ class SentLog:
     max_bytes : int
         Payload that is kept; 0 keeps nothing.
     keep_s : float
-        Whoever still lacks something then is asked to compute a frame that is issued again.
+        Frames do not wait longer than this for what they lack.
     """
 
-    def __init__(self, max_bytes: int, keep_s: float = 2.5):
+    def __init__(self, max_bytes: int, keep_s: float = 5.0):
         self.max_bytes, self.keep_s = max_bytes, keep_s
         self.held_bytes = 0
         self._sent: OrderedDict[tuple[FrameKey, int], Sent] = OrderedDict()

@@ -94,8 +94,9 @@ class Adaptation:
         try:
             now = self.estimates
             found = solver.compare(plan.schedule.plan, members, now)
-            if found.gain < self.decision.least_gain(now_s, self.values["replan_margin"]):
-                self.decision.found_little(now_s, now)
+            least = self.decision.least_gain(now_s, self.values["replan_margin"])
+            if found.gain < least:
+                self.decision.found_little(now, least)
                 return None
             self.decision.replanned(now_s)
             what = "; ".join(change.text for change in changes(plan.estimates, now, self.cluster)[:3])

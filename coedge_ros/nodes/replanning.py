@@ -29,11 +29,11 @@ class Replanning:
     cluster: ClusterSpec
     _epoch: int = 0  # of the plan that figures were last compared with
     _differs_since_s: float | None = None
-    _looked_at: Estimates | None = None  # figures for which nothing better was found
+    _looked_at: Estimates | None = None  # figures for which no plan saved `_looked_gain`
+    _looked_gain: float = 0.0
     _looked_s: float = float("-inf")
     _replanned_s: float = float("-inf")
     _hold_s: float = HOLD_S
-    _not_urgent: Estimates | None = None  # figures for which nothing better enough was found while it rests
 
     def is_due(
         self, now_s: float, epoch: int, planned: Estimates, now: Estimates, margin: float, after_s: float
@@ -53,8 +53,9 @@ class Replanning:
             For how long figures must differ; half of it when one is `PLAIN` times another.
         """
         if epoch != self._epoch:
-            self._epoch, self._looked_at, self._not_urgent, self._differs_since_s = epoch, None, None, None
-        known = [planned] if self._looked_at is None else [planned, self._looked_at]
+            self._epoch, self._looked_at, self._differs_since_s = epoch, None, None
+        is_known = self._looked_at is not None and self._looked_gain <= self.least_gain(now_s, margin)
+        known = [planned, self._looked_at] if is_known else [planned]
         if any(self._is_near(figures, now, margin) for figures in known):
             self._differs_since_s = None
             return False
@@ -66,8 +67,7 @@ class Replanning:
             return False
         if self._rests(now_s):
             rested = now_s - self._replanned_s >= max(HOLD_S, URGENT_HOLD * self._hold_s)
-            is_known = self._not_urgent is not None and self._is_near(self._not_urgent, now, margin)
-            if not plain or not rested or is_known:
+            if not plain or not rested:
                 return False
         self._looked_s = now_s
         return True
@@ -76,12 +76,9 @@ class Replanning:
         """What another plan must save now: more than the margin while it rests."""
         return max(margin, URGENT_GAIN) if self._rests(now_s) else margin
 
-    def found_little(self, now_s: float, figures: Estimates) -> None:
-        """No plan saves as much as is asked for with these figures."""
-        if self._rests(now_s):
-            self._not_urgent = figures
-        else:
-            self._looked_at, self._differs_since_s = figures, None
+    def found_little(self, figures: Estimates, gain: float) -> None:
+        """No plan saves `gain` with these figures."""
+        self._looked_at, self._looked_gain, self._differs_since_s = figures, gain, None
 
     def _rests(self, now_s: float) -> bool:
         return now_s - self._replanned_s < self._hold_s

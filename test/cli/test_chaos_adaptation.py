@@ -59,7 +59,7 @@ def test_a_throttled_worker_loses_rows_and_gets_them_back(capsys, monkeypatch):
 
 def test_a_plan_is_made_for_a_host_behind_a_slow_link():
     needs(why_no_namespaces("tc"))
-    found = on_hosts("slow-link", 2, STEADY_S=3.0, SETTLE_S=3.0)
+    found = on_hosts("slow-link", 3, STEADY_S=3.0, SETTLE_S=3.0)
     assert found["mbit_cut"] and min(found["mbit_cut"].values()) < 2 * chaos_links.SLOW_MBIT
 
 

@@ -58,7 +58,7 @@ def test_a_passing_change_does_not_count(bench):
 
 def test_it_looks_again_when_figures_differ_from_those_for_which_nothing_better_was_found(bench):
     assert bench.due_after(2.0, SLOW)
-    bench.replanning.found_little(bench.now_s, SLOW)
+    bench.replanning.found_little(SLOW, gain=0.1)
     assert not bench.due_after(60.0, SLOW)
     assert not bench.due_after(60.0, PLANNED)
     assert bench.due_after(2.0, SLOWER)
@@ -66,7 +66,7 @@ def test_it_looks_again_when_figures_differ_from_those_for_which_nothing_better_
 
 def test_what_was_found_for_one_plan_says_nothing_of_another(bench):
     assert bench.due_after(2.0, SLOW)
-    bench.replanning.found_little(bench.now_s, SLOW)
+    bench.replanning.found_little(SLOW, gain=0.1)
     bench.epoch += 1
     assert bench.due_after(2.0, SLOW)
 
@@ -119,6 +119,6 @@ def test_little_that_was_found_while_it_rests_is_looked_at_again_after_it(bench)
     long_rest(bench)
     while not bench.due_after(0.1, SLOWER):
         pass
-    bench.replanning.found_little(bench.now_s, SLOWER)
+    bench.replanning.found_little(SLOWER, bench.replanning.least_gain(bench.now_s, margin=0.1))
     assert not bench.due_after(HOLD_S * 20, SLOWER)
     assert bench.due_after(HOLD_S * 32, SLOWER)
