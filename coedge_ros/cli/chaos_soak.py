@@ -105,6 +105,9 @@ def soak(hands: Hands, seconds: float) -> Found:
             "seconds": seconds, "kills": sum(kills.values()), "deaths_seen": sum(missed.values()),
             "started_anew": sum(renewed.values()),
             "memory_growth": {name: round(share, 4) for name, share in growth.items()},
+            "memory_first_to_last": {
+                name: round(last[name].private_bytes / first[name].private_bytes - 1, 4) for name in survivors
+            },
             "shared_memory_mb": [round(size / 1e6, 1) for size in shared],
             "held": [{name: asdict(h) for name, h in sample.items()} for sample in held],
         },
@@ -112,7 +115,10 @@ def soak(hands: Hands, seconds: float) -> Found:
 
 
 def _growth(sizes: list[int]) -> float:
-    """How much more the most in the second half is than the most in the first, as a part of that."""
+    """How much more the most in the second half is than the most in the first, as a part of that.
+
+    Of growth that is steady from the first sample to the last it shows half.
+    """
     middle = max(1, len(sizes) // 2)
     return max(sizes[middle:], default=sizes[0]) / max(sizes[:middle]) - 1
 

@@ -18,14 +18,24 @@ def keep_freed_memory() -> bool:
     cycles.
     """
     gc.collect()
+    if not give_back_freed_memory():
+        return False
+    mallopt = ctypes.CDLL(None).mallopt
+    settings = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 24))
+    return all(mallopt(option, value) == 1 for option, value in settings)
+
+
+def give_back_freed_memory() -> bool:
+    """Give what is free now back to the kernel, once: what an old plan needed, and holes between; False without glibc.
+
+    Threads that allocate meanwhile wait for some milliseconds.
+    """
     try:
-        library = ctypes.CDLL(None)
-        mallopt, trim = library.mallopt, library.malloc_trim
+        trim = ctypes.CDLL(None).malloc_trim
     except (AttributeError, OSError):
         return False
     trim(ctypes.c_size_t(0))
-    settings = ((_M_MMAP_THRESHOLD, 1 << 30), (_M_TRIM_THRESHOLD, (1 << 31) - 1), (_M_TOP_PAD, 1 << 24))
-    return all(mallopt(option, value) == 1 for option, value in settings)
+    return True
 
 
 def limit_kept_kernels(operators: int) -> None:

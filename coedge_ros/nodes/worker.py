@@ -19,7 +19,7 @@ from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
 from rclpy.node import Node
 
 from coedge_ros.errors import UserError
-from coedge_ros.execution.allocator import keep_freed_memory, limit_kept_kernels
+from coedge_ros.execution.allocator import give_back_freed_memory, keep_freed_memory, limit_kept_kernels
 from coedge_ros.execution.band_worker import BandWorker
 from coedge_ros.execution.device import device_of
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
@@ -196,6 +196,7 @@ class Worker(Node):
             self.channel.connect(peer)
         known = {session for session, _ in self.bands.programs}
         self.bands.install(message.session, message.epoch, program, message.frame_timeout_s)
+        self.loader.submit(give_back_freed_memory)  # what the plan before the last one needed
         if known - {message.session}:
             self.get_logger().info(f"{len(known | {message.session})} managers' plans are kept until they are released")
 
