@@ -1,7 +1,9 @@
 """The data plane between two hosts that are network namespaces of this machine. Needs root, `ip`, `tc`, `nft` for loss.
 
 Two parts. `goodput`: tensors of 64 KB to 1 MB over a link shaped to 100 Mbit/s, several chunk sizes: one way time and
-the part of the link's rate that arrives, which shows whether large RELIABLE samples collapse into retransmission.
+the part of the link's rate that arrives, which shows whether large RELIABLE samples collapse into retransmission. Once
+between ends that look for messages all the time, and once between ends that sleep until one comes, on idle processors:
+what those take to wake up is no fault of the link's, but part of a frame where a host has nothing else to do.
 `loss`: the same tensors RELIABLE against BEST_EFFORT with our own requests for what is missing, by history depth and
 heartbeat, at 0 and 5 % random loss per packet: how many arrive, and when. What is shipped follows from these tables.
 
@@ -101,17 +103,19 @@ NEAR = """
 import json
 from dataclasses import asdict
 from coedge_ros.nodes.link_probe import near
-figures = near(repeats={repeats}, chunk_bytes={chunk}, sizes={sizes}, qos={qos})
+figures = near(repeats={repeats}, chunk_bytes={chunk}, sizes={sizes}, qos={qos}, is_awake={awake})
 print(json.dumps({{"trips": figures.round_trip_s, "lost": figures.lost, "alpha_s": figures.link.alpha_s,
                    "bytes_per_s": figures.link.bytes_per_s}}))
 """
-FAR = "from coedge_ros.nodes.link_probe import far; far(chunk_bytes={chunk}, qos={qos})"
+FAR = "from coedge_ros.nodes.link_probe import far; far(chunk_bytes={chunk}, qos={qos}, is_awake={awake})"
 
 
-def measure(hosts: TwoHosts, profile: Path, chunk: int, repeats: int, sizes=SIZES, qos=None) -> dict | None:
+def measure(
+    hosts: TwoHosts, profile: Path, chunk: int, repeats: int, sizes=SIZES, qos=None, awake: bool = False
+) -> dict | None:
     """Round trips between the two; None when they did not end in time."""
-    far = hosts.start(B, FAR.format(chunk=chunk, qos=repr(qos)), profile, stderr=subprocess.DEVNULL)
-    code = NEAR.format(repeats=repeats, chunk=chunk, sizes=repr(tuple(sizes)), qos=repr(qos))
+    far = hosts.start(B, FAR.format(chunk=chunk, qos=repr(qos), awake=awake), profile, stderr=subprocess.DEVNULL)
+    code = NEAR.format(repeats=repeats, chunk=chunk, sizes=repr(tuple(sizes)), qos=repr(qos), awake=awake)
     near = hosts.start(A, code, profile, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     try:
         out, err = near.communicate(timeout=LIMIT_S)
@@ -138,14 +142,15 @@ def goodput(args) -> list[dict]:
         for network, chunk in track(cases, "goodput", console=Console(stderr=True)):
             profile = Path(folder) / "profile.xml"
             profile.write_text(profile_text(network))
-            result = measure(hosts, profile, chunk, args.repeats)
+            awake, asleep = (measure(hosts, profile, chunk, args.repeats, awake=is_awake) for is_awake in (True, False))
             for size in SIZES:
-                trips = result["trips"][str(size)] if result else []
-                one_way = float(np.median(trips)) - 0.0002 if trips else float("nan")
+                trips, sleepy = (result["trips"][str(size)] if result else [] for result in (awake, asleep))
+                one_way, slow = (float(np.median(t)) - 0.0002 if t else float("nan") for t in (trips, sleepy))
                 found.append({
                     "network": network, "chunk_bytes": chunk, "size_bytes": size, "one_way_ms": round(one_way * 1e3, 2),
                     "p99_ms": round(float(np.percentile(trips, 99)) * 1e3, 2) if trips else None,
-                    "goodput": round(size / one_way / (args.rate * 125e3), 3), "lost": result and result["lost"],
+                    "goodput": round(size / one_way / (args.rate * 125e3), 3),
+                    "goodput_asleep": round(size / slow / (args.rate * 125e3), 3), "lost": awake and awake["lost"],
                 })  # fmt: skip
     return found
 

@@ -2,9 +2,10 @@
 
 Two network namespaces of this machine stand for two hosts with a link of 100 Mbit/s between them: one has the manager,
 the first worker and the source of the frames, the other the second worker. Stage times are measured with both workers
-busy, the link with messages between the namespaces; with these figures the plan is made that is then run, and nothing
-is fitted to what is measured. Planner `manual` halves the rows, exchanges them at every layer and puts the codec on
-both links; `fused` chooses rows, cuts and codecs itself, the codec being the coarsest that is allowed.
+busy, the link with messages between namespaces whose processors do not sleep either; with these figures the plan is
+made that is then run, and nothing is fitted to what is measured. Planner `manual` halves the rows, exchanges them at
+every layer and puts the codec on both links; `fused` chooses rows, cuts and codecs itself, the codec being the coarsest
+that is allowed.
 
     sudo python benchmarks/shaped_frames.py --json benchmarks/results/shaped_frames.json
 """
@@ -39,11 +40,11 @@ REMOTE_CHUNK_BYTES = 30720
 NEAR = f"""
 import json
 from coedge_ros.nodes.link_probe import near
-figures = near(repeats=30, chunk_bytes={REMOTE_CHUNK_BYTES}, sizes=(1024, 16384, 65536, 262144))
+figures = near(repeats=30, chunk_bytes={REMOTE_CHUNK_BYTES}, sizes=(1024, 16384, 65536, 262144), is_awake=True)
 link = figures.link_beside_processors
 print(json.dumps({{"alpha_s": link.alpha_s, "bytes_per_s": link.bytes_per_s}}))
 """
-FAR = f"from coedge_ros.nodes.link_probe import far; far(chunk_bytes={REMOTE_CHUNK_BYTES})"
+FAR = f"from coedge_ros.nodes.link_probe import far; far(chunk_bytes={REMOTE_CHUNK_BYTES}, is_awake=True)"
 
 
 class OverTwoHosts(BenchCluster):

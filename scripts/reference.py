@@ -31,6 +31,8 @@ PARTS = {
     "image_input": ("load_visualizer", "partition_manager"),
     "link_monitor": ("partition_manager", "worker"),
     "manager_status": ("partition_manager",),
+    "plan_maker": ("partition_manager",),
+    "stack_answers": ("partition_manager",),
     "worker_status": ("worker",),
 }
 # of the commands, not of a cluster
@@ -74,12 +76,16 @@ def parameters_page() -> str:
         "Read-only parameters are set at start (launch argument, `config/*.param.yaml`, `-p name:=value`); dynamic "
         "ones also with `ros2 param set` while the node runs. A value out of range is refused with the reason.",
         "",
+        "Images in, results, markers and pictures out have the QoS overrides that ROS 2 knows too: "
+        "`qos_overrides.TOPIC.publisher|subscription.POLICY` with the absolute topic and history, depth, reliability "
+        "or durability, read-only.",
+        "",
     ]
     for node in node_names():
         lines += [f"## {node}", ""]
         lines += ["| name | type | default | range | unit | change | |", "|---|---|---|---|---|---|---|"]
         for p in importlib.import_module(f"coedge_ros.nodes.{node}").PARAMETERS:
-            change = "read-only" if p.read_only else "dynamic"
+            change = f"by `{p.changed_by}`" if p.changed_by else "read-only" if p.read_only else "dynamic"
             cells = [f"`{p.name}`", TYPES[type(p.default)], _value(p.default), _range(p), p.unit, change, p.text]
             lines.append(_row(cells))
         lines.append("")
@@ -122,7 +128,7 @@ def topics_page() -> str:
     for constant, topic, text in _topic_lines():
         published, read, profiles = (sorted(part) for part in found[constant])
         used |= set(profiles)
-        kind, rest = re.fullmatch(r"(?:((?:\w+/)?[A-Z][A-Za-z]+)(?::| for) )?(.*)", text).groups()
+        kind, rest = re.fullmatch(r"(?:((?:\w+/)?[A-Z][A-Za-z0-9]+)(?::| for) )?(.*)", text).groups()
         if not (kind := kind or UNTOLD.get(constant)):
             raise SystemExit(f"nodes/topics.py: let the comment of {constant} begin with the type of its messages")
         kind = f"`{kind if '/' in kind else 'coedge_ros/' + kind}`"

@@ -14,6 +14,7 @@ from itertools import groupby
 from pathlib import Path
 
 from coedge_ros.cli.chaos_report import Row, print_table, summarise
+from coedge_ros.cli.namespaces import variable
 from coedge_ros.cli.planning_inputs import add_model_arguments, parse_size
 from coedge_ros.errors import UserError
 
@@ -51,6 +52,7 @@ def run(args: argparse.Namespace) -> int:
     rows = []
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="coedge_chaos_")))
+        stack.enter_context(variable("COEDGE_CACHE_DIR", str(folder / "cache")))  # what is kept is of this run
         progress = stack.enter_context(Progress(console=Console(stderr=True)))
         weights = telling_weights(args.model, args.weights, size, folder)
         rng = random.Random(args.seed)

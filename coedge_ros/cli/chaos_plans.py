@@ -25,12 +25,15 @@ def share_of(plan: PartitionPlan, worker: str) -> float:
     return sum((b[index + 1] - b[index]) / b[-1] for b in stages) / len(stages)
 
 
-def differs_from_command(hands: Hands) -> list[str]:
-    """Problems unless `coedge plan` makes the plan in force of the figures that the manager says it was made with."""
+def differs_from_command(hands: Hands, figures: str = "planned") -> list[str]:
+    """Problems unless `coedge plan` makes the plan in force of figures that the manager tells.
+
+    `figures` are those that it says the plan was made with ("planned"), or those of this moment ("now").
+    """
     hands.traffic.settle()
     status = hands.status
     (plan,) = [p for p in hands.listening.record.plans if (p.session, p.epoch) == (status.session, status.epoch)]
-    values = with_figures(hands.cluster.values, status, hands.listening.record.workers)
+    values = with_figures(hands.cluster.values, status, hands.listening.record.workers, figures)
     other = plan_by_command(values, hands.setting.model, hands.cluster.weights, hands.cluster.size)
     theirs = [b for row in other["boundaries"] for b in row]
     if (list(plan.workers), list(plan.cuts), list(plan.boundaries)) == (other["workers"], other["cuts"], theirs):
@@ -38,15 +41,18 @@ def differs_from_command(hands: Hands) -> list[str]:
     return [f"the plan has the rows {list(plan.boundaries)}, `coedge plan` makes {theirs} of the same figures"]
 
 
-def with_figures(values: dict[str, Any], status: ManagerStatus, workers: dict[str, WorkerStatus]) -> dict[str, Any]:
+def with_figures(
+    values: dict[str, Any], status: ManagerStatus, workers: dict[str, WorkerStatus], figures: str = "planned"
+) -> dict[str, Any]:
     """The values of a cluster file with what was announced and estimated."""
-    factors = {speed.name: speed.planned_factor for speed in status.speeds}
+    prefix = {"planned": "planned_", "now": ""}[figures]
+    factors = {speed.name: getattr(speed, f"{prefix}factor") for speed in status.speeds}
     values = at_speeds(values, factors)
     for worker in values["workers"]:
         worker["macs_per_s"] = workers[worker["name"]].speed_macs_per_s
     values["links"]["pairs"] = [
-        {"from": link.source, "to": link.target, "both_ways": False, "alpha_s": link.planned_alpha_s,
-         "bytes_per_s": link.planned_bytes_per_s}
+        {"from": link.source, "to": link.target, "both_ways": False,
+         "alpha_s": getattr(link, f"{prefix}alpha_s"), "bytes_per_s": getattr(link, f"{prefix}bytes_per_s")}
         for link in status.links
     ]  # fmt: skip
     return values

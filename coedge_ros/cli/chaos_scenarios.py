@@ -192,13 +192,19 @@ def manager_restart(hands: Hands) -> Found:
     hands.traffic.run_for(0.5)
     hands.traffic.settle()
     instances = {w: hands.listening.record.workers[w].instance for w in hands.workers}
-    session = hands.plan.session
-    hands.signal(signal.SIGKILL, "partition_manager")
+    session, gone = hands.plan.session, hands.cluster.feeder.readers()
+    began = hands.signal(signal.SIGKILL, "partition_manager")
+    answered = len(hands.traffic.account.answered_s)
     hands.start("partition_manager")
     end = time.monotonic() + REJOIN_LIMIT_S
     while (hands.plan.session == session or not hands.all_used()) and time.monotonic() < end:
         hands.traffic.step(sends=False)
-    hands.cluster.feeder.wait_for_manager(REJOIN_LIMIT_S)
+    hands.cluster.feeder.wait_for_manager(REJOIN_LIMIT_S, gone)
+    hands.traffic.run_until(lambda: len(hands.traffic.account.answered_s) > answered, REJOIN_LIMIT_S)
+    back_s = time.monotonic() - began
     hands.traffic.run_for(1.0)
     now = {w: hands.listening.record.workers[w].instance for w in hands.workers}
-    return Found(problems=() if now == instances else ("workers were restarted too",))
+    problems = [] if now == instances else ["workers were restarted too"]
+    if back_s > BACK_LIMIT_S:
+        problems.append(f"frames were answered again after {back_s:.1f} s, limit {BACK_LIMIT_S:g} s")
+    return Found(problems=tuple(problems), figures={"back_s": round(back_s, 2)})

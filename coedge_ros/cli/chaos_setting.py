@@ -23,9 +23,13 @@ READY_LIMIT_S = 60.0
 MANAGER = {
     "queue_frames": 1000, "frames_in_flight": 3, "frame_timeout_s": 0.8, "lost_after_s": 1.0, "track": True,
 }  # fmt: skip
+WORKER = {"profile_cache": True}  # who comes back is as fast as it was, and plans for it may be known
 # Where all cores compute all the time: 3 s of frames, which a death makes late on a machine that is not overloaded, and
 # longer until silence is death, as docs/architecture.md says of busy hosts.
 BUSY = {"queue_frames": 30, "lost_after_s": 3.0, "suspect_after_s": 1.5}
+# What is kept to be sent again is bounded by bytes and by age, so its size follows the plan; where memory is watched it
+# is small, and always full.
+SMALL_LOG = {"resend_bytes": 2**20}
 
 
 @dataclass
@@ -77,12 +81,12 @@ class Setting:
         names = tuple(w["name"] for w in values["workers"])
         with (
             (kind or BenchCluster)(
-                values, self.model, self.weights, size, {**MANAGER, **(manager or {})}, worker
+                values, self.model, self.weights, size, {**MANAGER, **(manager or {})}, {**WORKER, **(worker or {})}
             ) as cluster,
             Listening(cluster.namespace) as listening,
         ):
             traffic = Traffic(
-                cluster.feeder, pictures, expected, rate_hz or self.rate_hz, lambda: listening.spin(0.002)
+                cluster.feeder, pictures, expected, rate_hz or self.rate_hz, lambda: listening.spin(0.005)
             )
             hands = Hands(cluster, listening, traffic, names, self)
             _wait_for_all(hands)
@@ -90,7 +94,9 @@ class Setting:
 
 
 @contextmanager
-def slow_boards(setting: Setting, manager: dict[str, Any] | None = None) -> Iterator:
+def slow_boards(
+    setting: Setting, manager: dict[str, Any] | None = None, worker: dict[str, Any] | None = None
+) -> Iterator:
     """Boards so slow that splitting pays in the plan: all workers take part."""
     from coedge_ros.cli.bench_cluster import equal_workers
 
@@ -99,7 +105,7 @@ def slow_boards(setting: Setting, manager: dict[str, Any] | None = None) -> Iter
         worker["speed_factor"] = 0.08
     with (
         tempfile.TemporaryDirectory(prefix="coedge_chaos_") as folder,
-        setting.cluster(values, manager=manager, worker={"flight_record": folder}) as hands,
+        setting.cluster(values, manager=manager, worker={"flight_record": folder, **(worker or {})}) as hands,
     ):
         hands.flight_records = Path(folder)
         yield hands
@@ -107,7 +113,7 @@ def slow_boards(setting: Setting, manager: dict[str, Any] | None = None) -> Iter
 
 def busy_boards(setting: Setting) -> AbstractContextManager:
     """The same where frames may come faster than they are answered for a long time: the newest win, as ever."""
-    return slow_boards(setting, BUSY)
+    return slow_boards(setting, {**BUSY, **SMALL_LOG}, SMALL_LOG)
 
 
 def pictures_and_answers(model: str, weights: str, size: tuple[int, int], count: int = 3):

@@ -22,6 +22,7 @@ KILL_EVERY_S = 60.0
 LOSE_LIMIT_S = 20.0  # where all cores compute, nobody is missed as soon as elsewhere
 START_LIMIT_S = 60.0  # of a killed worker, among processes that want all cores
 SAMPLES = 6  # at least
+FIRST_LOSSES = 2  # of each other worker, before growth is counted
 GROWTH_LIMIT = 0.02  # of private memory, from the most in the first half to the most in the second: a plan with more
 # rows or more neighbours needs more, so one sample beside another says nothing
 SHARED_LIMIT_BYTES = 2**20
@@ -74,9 +75,10 @@ def soak(hands: Hands, seconds: float) -> Found:
 
     with all_cores_busy():
         # What first failures bring with them is no growth: the survivor has had the largest plan there is, all of the
-        # model, beside one with the others.
+        # model, beside one with the others, and the plans of a few losses, which leave kernels and holes behind.
         problems += _kill_and_wait(hands, kills, *hands.workers[1:])
-        problems += _kill_and_wait(hands, kills, hands.rng.choice(hands.workers[1:]))
+        for victim in FIRST_LOSSES * hands.workers[1:]:
+            problems += _kill_and_wait(hands, kills, victim)
         hands.traffic.run_for(min(10.0, period_s / 4))
         take_sample()
         end = time.monotonic() + seconds

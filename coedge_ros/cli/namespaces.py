@@ -7,7 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 
 _CLONE_NEWNET = 0x40000000
@@ -125,14 +125,19 @@ def profile_without_shared_memory(network: str) -> str:
 
 
 @contextmanager
-def subnet_discovery() -> Iterator[None]:
-    """Nodes find each other beyond their own host."""
-    before = os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE")
-    os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "SUBNET"
+def variable(name: str, value: str) -> Iterator[None]:
+    """An environment variable of this process and its children, for a while."""
+    before = os.environ.get(name)
+    os.environ[name] = value
     try:
         yield
     finally:
         if before is None:
-            del os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"]
+            del os.environ[name]
         else:
-            os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = before
+            os.environ[name] = before
+
+
+def subnet_discovery() -> AbstractContextManager[None]:
+    """Nodes find each other beyond their own host."""
+    return variable("ROS_AUTOMATIC_DISCOVERY_RANGE", "SUBNET")

@@ -18,7 +18,9 @@ def add_model_arguments(parser: argparse.ArgumentParser, model: str | None = Non
         "--model", default=model, required=model is None, metavar="SPEC",
         help="zoo name, package.module:factory, or a .pt2 file",
     )  # fmt: skip
-    parser.add_argument("--weights", default="", help="file of weights, or imagenet; random ones when left out")
+    parser.add_argument(
+        "--weights", default="", help="file of weights, or imagenet or faces; random ones when left out"
+    )
     left_out = f"{size} when left out" if size else "the model's own when left out"
     parser.add_argument("--input", default=size, metavar="HxW", help=f"input size; {left_out}")
 

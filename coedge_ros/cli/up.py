@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of `coedge up`, the same as those of cluster.launch.py."""
     parser.add_argument("--cluster", default="", help="cluster file; the one that is shipped when left out")
     parser.add_argument("--model", default="mobilenet_v2", help="zoo name, package.module:factory, or a .pt2 file")
-    parser.add_argument("--weights", default="imagenet", help="file of weights, or imagenet for the zoo's own")
+    parser.add_argument("--weights", default="imagenet", help="file of weights, or imagenet or faces for the zoo's own")
     parser.add_argument("--input", default="", metavar="HxW", help="input size of the model; its own when left out")
     parser.add_argument("--source", default="example", help="what the camera publishes: folder, picture, video, webcam "
                         "number, example, example_video; '' for no camera node")  # fmt: skip
@@ -68,12 +68,11 @@ def check_model(model: str, weights: str) -> None:
         For a name that the zoo does not have, or a file that is not there.
     """
     from coedge_ros.errors import UserError
+    from coedge_ros.graph.zoo.registry import DATA_SETS, zoo_entry
 
-    if weights not in ("", "imagenet") and not Path(weights).is_file():
+    if weights not in ("", *DATA_SETS) and not Path(weights).is_file():
         raise UserError(f"--weights: there is no file {weights}")
     if ":" not in model and not model.endswith(".pt2"):
-        from coedge_ros.graph.zoo.registry import zoo_entry
-
         zoo_entry(model)
 
 

@@ -1,6 +1,7 @@
-"""The frame with its row bands coloured by worker, and beside or below it a panel with the answer and every worker.
+"""The frame, and beside or below it a panel with the answer and every worker.
 
-Text never lies on the picture but for the bands' numbers: the panel has room for it at any size of the picture.
+Row bands are coloured by worker; what a detector found has a box. Text lies on the picture only as the bands' numbers
+and at boxes, where there is room: the panel has it at any size of the picture.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from coedge_ros.drawing import palette
+from coedge_ros.drawing.boxes import draw_box
 from coedge_ros.drawing.text import Rendering, TextLayer, font
 from coedge_ros.drawing.views import AnswerView, WorkerView, format_joules, format_ms, format_percent
 
@@ -76,6 +78,8 @@ def draw_annotated_frame(
         if stop - start >= TAG_HEIGHT + 4 and picture_width >= 3 * TAG_WIDTH:
             color = palette.worker_color(worker.color)
             _tag(draw, texts, left + STRIP_WIDTH + 6, top + (start + stop - TAG_HEIGHT) // 2, number, color)
+    for box in answer.boxes:
+        draw_box(draw, texts, layout.picture, picture_width / rgb.shape[1], picture_height / rgb.shape[0], box)
     _header(texts, layout, answer)
     for number, (worker, card) in enumerate(zip(workers, layout.cards, strict=True), start=1):
         _card(draw, texts, card, number, worker)
@@ -142,12 +146,13 @@ def _tag(draw, texts: TextLayer, x: int, y: int, number: int, color: palette.Col
 
 def _header(texts: TextLayer, layout: _Layout, answer: AnswerView) -> None:
     left, top, width, height = layout.header
-    if answer.classes:
-        label, probability = answer.classes[0]
+    best = answer.classes or tuple((box.label, box.score) for box in answer.boxes)
+    if best:
+        label, probability = best[0]
         title, sure = label or "unnamed class", format_percent(probability)
     else:
         title, sure = "answered", ""
-    others = " · ".join(f"{name} {format_percent(p)}" for name, p in answer.classes[1:3] if p >= 0.005)
+    others = " · ".join(f"{name} {format_percent(p)}" for name, p in best[1:3] if p >= 0.005)
     latency, color = _latency(answer)
     about = " · ".join(part for part in (answer.model, f"plan {answer.epoch}" if answer.epoch else "") if part)
     beside = height == HEADER_BESIDE

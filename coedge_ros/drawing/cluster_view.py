@@ -12,6 +12,7 @@ class Health(Enum):
     SLOW = "slow"
     LOADING = "loading"
     RESTING = "resting"
+    INACTIVE = "inactive"
     ERROR = "error"
     SILENT = "silent"
     LOST = "LOST"

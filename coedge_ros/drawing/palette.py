@@ -23,6 +23,7 @@ MUTED: Color = (164, 171, 184)
 GOOD: Color = (104, 211, 145)
 BAD: Color = (252, 129, 129)
 NOTICE: Color = (246, 193, 68)
+BOX: Color = (255, 235, 59)  # of a detection: brighter than any worker's
 INK: Color = (18, 20, 24)
 
 

@@ -18,6 +18,7 @@ _HEALTH = {
     Health.SLOW: "yellow",
     Health.LOADING: "cyan",
     Health.RESTING: "yellow",
+    Health.INACTIVE: "yellow",
     Health.ERROR: "bold red",
     Health.SILENT: "yellow",
     Health.LOST: "bold white on red",

@@ -49,6 +49,21 @@ class WorkerView:
 
 
 @dataclass(frozen=True, slots=True)
+class BoxView:
+    """One detection as a picture shows it: `score` in [0, 1]; left, top, width, height in pixels of the frame."""
+
+    label: str
+    score: float
+    left: float
+    top: float
+    width: float
+    height: float
+
+    def __str__(self) -> str:
+        return f"{self.label} {format_percent(self.score)}"
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerView:
     """The answer for one frame as a picture shows it.
 
@@ -58,6 +73,8 @@ class AnswerView:
         Name of the picture, "" for none.
     classes : tuple of (str, float)
         Names and probabilities, best first; empty when the model does not classify.
+    boxes : tuple of BoxView
+        What a detector found, best first.
     model : str
         Model spec.
     latency_ms : float
@@ -80,6 +97,7 @@ class AnswerView:
     epoch: int = 0
     fallback: bool = False
     attempts: int = 1
+    boxes: tuple[BoxView, ...] = ()
 
     @property
     def late(self) -> bool:

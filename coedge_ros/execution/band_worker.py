@@ -66,6 +66,7 @@ class Totals:
     bytes_out: int = 0
     busy_s: float = 0.0
     last_finished_s: float = float("-inf")
+    last_telling_s: float = float("-inf")  # of a frame in which it had enough to do for its speed to show
     last: FrameRun | None = None
 
 
@@ -262,6 +263,8 @@ class BandWorker:
         self.totals.frames += 1
         self.totals.bytes_out += run.bytes_out
         self.totals.last_finished_s = self.clock()
+        if run.macs >= run.program.telling_macs:
+            self.totals.last_telling_s = self.totals.last_finished_s
         self.totals.last = run
         self._used_s[run.key.session] = self.totals.last_finished_s
         run.values.clear()

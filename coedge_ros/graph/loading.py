@@ -16,12 +16,11 @@ from torch import nn
 
 from coedge_ros.errors import ModelError, UserError
 from coedge_ros.graph.archive import load_archive, program_input
+from coedge_ros.graph.detection import Decoder, decoder_of
 from coedge_ros.graph.digest import model_digest
 from coedge_ros.graph.example_data import imagenet_class_names
 from coedge_ros.graph.weights import load_weights
-from coedge_ros.graph.zoo.registry import ZooEntry, zoo_entry, zoo_names
-
-IMAGENET = "imagenet"
+from coedge_ros.graph.zoo.registry import DATA_SETS, IMAGENET, ZooEntry, zoo_entry, zoo_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +46,8 @@ class LoadedModel:
         `model_digest` of the module.
     task
         One of the zoo's tasks, or None where the spec does not say.
+    decoder
+        Makes detections of the outputs, see `decoder_of`; None where the module has none.
     """
 
     module: nn.Module
@@ -58,6 +59,7 @@ class LoadedModel:
     labels: tuple[str, ...] | None
     digest: str
     task: str | None = None
+    decoder: Decoder | None = None
 
     def __str__(self) -> str:
         size = "any size" if self.input_size is None else "x".join(map(str, self.input_size))
@@ -82,7 +84,7 @@ def load_model(
         Keyword arguments for the factory; only for the first two forms.
     weights
         A `.safetensors` file, a file with a state_dict (read with `weights_only`, so it cannot run code), or
-        ``imagenet`` for the trained weights that a package carries for a model of the zoo.
+        ``imagenet`` or ``faces``, what the trained weights that a package carries for a model of the zoo know.
     seed
         Of the random weights of a factory that gets no weights file; 0 by default. Every process that runs the same
         torch gets the same weights, whatever its own random state, which stays as it is.
@@ -90,7 +92,7 @@ def load_model(
     Raises
     ------
     ModelError
-        If the spec cannot be understood or built, or the weights do not fit.
+        If the spec cannot be understood or built, the weights do not fit, or its decoder is no method.
     UserError
         If the package that carries the weights is not installed.
     """
@@ -127,6 +129,7 @@ def load_model(
         labels=_labels() if entry and str(weights) == IMAGENET else None,
         digest=model_digest(module),
         task=entry.task if entry else None,
+        decoder=decoder_of(module),
     )
 
 
@@ -226,11 +229,12 @@ def _keep_mode(module: nn.Module, mode: bool = False) -> nn.Module:
 
 
 def _weights_file(name: str, entry: ZooEntry | None, weights: str | Path) -> Path:
-    if str(weights) != IMAGENET:
+    wanted = str(weights)
+    if wanted not in DATA_SETS:
         return Path(weights)
-    if entry is None or entry.weights is None:
-        trained = ", ".join(known for known in zoo_names() if zoo_entry(known).weights)
-        raise ModelError(f"there are no packaged ImageNet weights for {name}, only for {trained}: give a file")
+    if entry is None or entry.weights is None or entry.trained_on != wanted:
+        known = ", ".join(f"{one.name} ({one.trained_on})" for one in map(zoo_entry, zoo_names()) if one.weights)
+        raise ModelError(f"there are no packaged weights {wanted!r} for {name}, only for {known}: give a file")
     return entry.weights.locate()
 
 

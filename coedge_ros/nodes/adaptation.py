@@ -14,7 +14,7 @@ from coedge_ros.nodes.solving import NOTHING, Solver
 from coedge_ros.nodes.supervisor import IssuedPlan, MakePlan
 from coedge_ros.planning.tracking import Estimates, Tracker, changes
 from coedge_ros.spec.cluster import ClusterSpec, Link
-from coedge_ros.spec.schedule import MANAGER_NAME
+from coedge_ros.spec.schedule import MANAGER_NAME, TELLING_SHARE
 
 RECENT = 15  # frames whose latency is reported
 
@@ -76,8 +76,10 @@ class Adaptation:
         """Frames that have been served since the last time."""
         while served:
             plan, answer = served.popleft()
+            least_macs = TELLING_SHARE * sum(usage.macs for usage in answer.usage)
             for usage in answer.usage:
-                self.tracker.computed(usage.worker, plan.compute_s.get(usage.worker, 0.0), usage.compute_s)
+                if usage.macs >= least_macs:
+                    self.tracker.computed(usage.worker, plan.compute_s.get(usage.worker, 0.0), usage.compute_s)
             self._latency_s.append(answer.latency_s)
             self._predicted_s = plan.message.predicted_latency_s
 

@@ -17,6 +17,7 @@ from coedge_ros.nodes.camera_topics import compressed_topic
 from coedge_ros.nodes.compressed_images import FORMATS, encode_compressed
 from coedge_ros.nodes.image_codec import WRITABLE_ENCODINGS, encode_image, resize_to
 from coedge_ros.nodes.parameters import Parameter, declare_parameters
+from coedge_ros.nodes.qos_overrides import PUBLISHER, overridden
 from coedge_ros.nodes.run import run_node
 from coedge_ros.nodes.sources import open_source, play
 
@@ -77,9 +78,9 @@ class Camera(Node):
         self._source = open_source(self._values["source"], self.get_logger().warning, self._resize)
         self._frames = play(self._source, self._values["loop"], self._values["max_frames"])
         self._names = self.create_publisher(FrameName, topics.FRAME_NAME, qos.FRAME_NAME)
-        self._images = self.create_publisher(
-            Image, topics.IMAGE, qos.CAMERA_OUTPUT, event_callbacks=qos.publisher_events(self, topics.IMAGE)
-        )
+        profile = overridden(self, PUBLISHER, topics.IMAGE, qos.CAMERA_OUTPUT)
+        events = qos.publisher_events(self, topics.IMAGE)
+        self._images = self.create_publisher(Image, topics.IMAGE, profile, event_callbacks=events)
         self._compressed = None
         if self._values["compressed"] != "none":
             # Below the remapped name, because that is what is remapped.

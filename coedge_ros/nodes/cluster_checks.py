@@ -27,6 +27,8 @@ class HeardWorker:
         Why it cannot work; empty when it can, or will.
     resting : str
         Why its host must not work now (battery, heat); empty when it may.
+    inactive : str
+        What its lifecycle state lacks; empty when it is active.
     first_s, last_s : float
         When it was heard first and last, monotonic.
     clock_s : float
@@ -44,6 +46,7 @@ class HeardWorker:
     last_s: float = 0.0
     clock_s: float = 0.0
     resting: str = ""
+    inactive: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +139,11 @@ def check_members(
         warn("worker state", f"{w.name} rests: {w.resting}", f"charge or cool {w.host}, or change its limits")
         for w in heard
         if w.resting
+    ]
+    found += [
+        warn("worker state", f"{w.name} is not used: {w.inactive}", "call that, or let it start with autostart")
+        for w in heard
+        if w.inactive
     ]
     return found
 

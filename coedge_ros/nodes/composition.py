@@ -19,6 +19,7 @@ from coedge_ros.spec.cluster import ClusterSpec, WorkerSpec
 from coedge_ros.spec.cluster_file import load_cluster
 
 PACKAGE = "coedge_ros"
+MANAGED = ("partition_manager", "worker")  # executables of managed nodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class ClusterOptions:
         Prefix of the SROS2 enclaves, as of `coedge security --enclave`; empty for no enclaves.
     use_sim_time : bool
         Whether all nodes take the time of stamps from /clock.
+    autostart : bool
+        Whether manager and workers configure and activate themselves.
     """
 
     cluster: str = ""
@@ -74,6 +77,7 @@ class ClusterOptions:
     host: str = ""
     enclave: str = ""
     use_sim_time: bool = False
+    autostart: bool = True
     manager: dict[str, Any] = field(default_factory=dict)
     camera: dict[str, Any] = field(default_factory=dict)
     visualizer: dict[str, Any] = field(default_factory=dict)
@@ -104,7 +108,7 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
         parameters = {**model, "cluster": options.cluster, **read, **options.manager}
         found.append(ProcessSpec("partition_manager", "partition_manager", options.namespace, parameters, images))
     if options.with_manager and options.with_visualizer:
-        parameters = {**read, **options.visualizer}
+        parameters = {"cluster": options.cluster, **read, **options.visualizer}
         found.append(ProcessSpec("load_visualizer", "load_visualizer", options.namespace, parameters, images))
     if options.with_manager and options.source:
         parameters = {"source": options.source, **sent, **options.camera}
@@ -127,8 +131,10 @@ def _images(options: ClusterOptions) -> tuple[dict[str, Any], dict[str, Any], st
 def _in_world(spec: ProcessSpec, options: ClusterOptions) -> ProcessSpec:
     """The process with what all processes get: its enclave, and the clock."""
     enclave = enclave_path(options.enclave, spec.name) if options.enclave else ""
-    time = {"use_sim_time": True} if options.use_sim_time else {}
-    return replace(spec, enclave=enclave, parameters={**spec.parameters, **time})
+    more = {"use_sim_time": True} if options.use_sim_time else {}
+    if not options.autostart and spec.executable in MANAGED:
+        more["autostart"] = False
+    return replace(spec, enclave=enclave, parameters={**spec.parameters, **more})
 
 
 def _worker(worker: WorkerSpec, manager_host: str, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:

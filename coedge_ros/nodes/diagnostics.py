@@ -12,6 +12,7 @@ from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from std_msgs.msg import Header
 
 from coedge_ros.msg import WorkerStatus
+from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
 
 if TYPE_CHECKING:  # it imports torch, which those who only look at a cluster need not wait for
     from coedge_ros.execution.comparison import Comparison
@@ -22,11 +23,12 @@ STATES = {
     WorkerStatus.STATE_ACTIVE: "active",
     WorkerStatus.STATE_ERROR: "error",
     WorkerStatus.STATE_RESTING: "resting",
+    WorkerStatus.STATE_INACTIVE: "inactive",
 }
 
 
 def state_name(status: WorkerStatus) -> str:
-    """`loading`, `ready`, `active`, `resting` or `error`; a state that this version does not know is an error."""
+    """Its state in one word, `error` for one that this version does not know."""
     return STATES.get(status.state, "error")
 
 
@@ -55,7 +57,7 @@ def worker_diagnostics(status: WorkerStatus, silent_s: float = 0.0, newly_reject
         level, message = DiagnosticStatus.ERROR, status.message or "error without a message"
     elif newly_rejected > 0:
         level, message = DiagnosticStatus.WARN, f"{state}; dropped {newly_rejected} fragments"
-    elif state in ("loading", "resting"):
+    elif state in ("loading", "resting", "inactive"):
         level, message = DiagnosticStatus.WARN, status.message or state
     elif status.message:
         message = f"{state}: {status.message}"
@@ -150,6 +152,14 @@ def check_diagnostics(totals: CheckTotals, every: int, doubt: str) -> Diagnostic
     )
 
 
-def diagnostic_array(lines: Iterable[DiagnosticStatus], stamp: Time) -> DiagnosticArray:
-    """All lines as one message."""
-    return DiagnosticArray(header=Header(stamp=stamp), status=list(lines))
+def diagnostic_array(lines: Iterable[DiagnosticStatus], stamp: Time, namespace: str) -> DiagnosticArray:
+    """All lines as one message.
+
+    /diagnostics is one topic for the whole graph, and its readers keep the last line of each name: outside the default
+    namespace a line's name ends with the namespace, so that two clusters do not overwrite each other's.
+    """
+    lines = list(lines)
+    if namespace.strip("/") != DEFAULT_NAMESPACE:
+        for line in lines:
+            line.name += f" ({namespace})"
+    return DiagnosticArray(header=Header(stamp=stamp), status=lines)

@@ -45,6 +45,7 @@ class Examiner(Node):
             (message.height, message.width), message.message if message.state == WorkerStatus.STATE_ERROR else "",
             heard.first_s if heard else now_s, now_s, min(behind_s, heard.clock_s) if heard else behind_s,
             message.message if message.state == WorkerStatus.STATE_RESTING else "",
+            message.message if message.state == WorkerStatus.STATE_INACTIVE else "",
         )  # fmt: skip
 
     def _plan(self, message: PartitionPlan) -> None:

@@ -34,16 +34,28 @@ class Feeder:
         self.results = self.inlet.subscribe(InferenceResult, self.node.resolve_topic_name(topics.RESULT), qos.RESULT)
         return self
 
-    def wait_for_manager(self, limit_s: float) -> None:
-        """Block until the manager reads images, which it does as soon as a plan is in force.
+    def readers(self) -> frozenset[bytes]:
+        """Identities of those that read images; of a killed one until its lease has run out."""
+        found = self.node.get_subscriptions_info_by_topic(self.node.resolve_topic_name(topics.IMAGE))
+        return frozenset(bytes(end.endpoint_gid) for end in found)
+
+    def wait_for_manager(self, limit_s: float, gone: frozenset[bytes] = frozenset()) -> None:
+        """Block until a manager reads images, which it does as soon as a plan is in force.
+
+        Parameters
+        ----------
+        limit_s : float
+            Longest wait.
+        gone : frozenset of bytes
+            Readers that do not count, because their process was killed; see `readers`.
 
         Raises
         ------
         TimeoutError
-            When it does not within `limit_s`.
+            When none does within `limit_s`.
         """
         deadline = time.monotonic() + limit_s
-        while not (self.images.get_subscription_count() and self.results_connected()):
+        while not (self.images.get_subscription_count() and self.readers() - gone and self.results_connected()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no manager reads images after {limit_s:.0f} s")
             time.sleep(0.05)

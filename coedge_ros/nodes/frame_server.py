@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections import deque
+from functools import partial
 from typing import Any
 
 import torch
@@ -29,13 +30,17 @@ from coedge_ros.nodes.frames import Frame, FrameBook
 from coedge_ros.nodes.image_codec import resize_to
 from coedge_ros.nodes.image_input import Cameras, decode
 from coedge_ros.nodes.outlet import Outlet
+from coedge_ros.nodes.qos_overrides import PUBLISHER, SUBSCRIPTION, overridden
 from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.saying import Sayer
-from coedge_ros.nodes.supervisor import IssuedPlan
+from coedge_ros.nodes.stack_answers import StackAnswers
+from coedge_ros.nodes.supervisor import IssuedPlan, SwitchTo
+from coedge_ros.nodes.task_heads import TaskHeads
 from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.spec.schedule import MANAGER_NAME
 
 SERVED = 64  # answers whose usage nobody has looked at yet
+STOPPED = "the model is changed or unloaded"  # and the workers were not done in time
 SLOW = 4  # times its usual latency makes a frame's workers suspect
 
 
@@ -62,12 +67,17 @@ class FrameServer:
         self.coordinator = FrameCoordinator(self.channel)
         self.book = FrameBook(values["frames_in_flight"], values["queue_frames"])
         self.commands = Commands(self.channel.inlet.wake, self.log)
-        self.cameras = Cameras(values, resolve, self.log.warning)
-        self._results = self.node.create_publisher(InferenceResult, resolve(topics.RESULT), qos.RESULT)
+        self.cameras = Cameras(values, resolve, self.log.warning, partial(overridden, control, SUBSCRIPTION))
+        profile = overridden(control, PUBLISHER, topics.RESULT, qos.RESULT)
+        self._results = self.node.create_publisher(InferenceResult, resolve(topics.RESULT), profile)
+        self._stack = StackAnswers(self.node, resolve, self.log.info)
         self._model: PartitionedModel | None = None
-        self.outlet = Outlet(control, values, self._results.publish, self.commands.post, self._answer_all_alone)
+        self.outlet = Outlet(control, values, self._send_out, self.commands.post, self._answer_all_alone)
         self._plan: IssuedPlan | None = None
         self._is_alone = False
+        self._lets_in = False
+        self._next: tuple[PartitionedModel, ResultMaker] | None = None  # when frames under way are done
+        self._change_by_s = 0.0
         self._issued = 0  # attempts so far, of all frames
         self._last_image_s = -math.inf
         self._typical_s = 0.0  # latency of recent frames
@@ -83,35 +93,67 @@ class FrameServer:
         self._model = model
         self.outlet.load(results, SelfCheck(results.loaded, model))
 
+    def change_model(self, model: PartitionedModel, results: ResultMaker) -> None:
+        """Answer with another model once the frames under way are finished; then a plan for it may be used."""
+        self._next = model, results
+        self._change_by_s = time.perf_counter() + self.values["frame_timeout_s"]
+
+    def _change(self) -> None:
+        if self._next is None:
+            return
+        self._answer_all_alone()  # what has taken too long, with the model that it was accepted for
+        self.book.drop_waiting("the model was changed")  # resized for the other one
+        self._plan, self._is_alone = None, False
+        model_and_results, self._next = self._next, None
+        self.load(*model_and_results)
+
+    def unload(self) -> None:
+        """Let go of model and plan; what is under way is answered before."""
+        self._answer_all_alone()
+        self._plan, self._is_alone, self._model, self._next = None, False, None, None
+        self.outlet.unload()
+
+    def let_in(self, is_open: bool) -> None:
+        """Whether images are taken; frames under way are finished in any case."""
+        self._lets_in = is_open
+        if is_open and (self._plan or self._is_alone):
+            self._open_camera()
+        elif not is_open and self.cameras.is_open:
+            self.cameras.close(self.channel.inlet)
+            self.book.drop_waiting("no images are taken")
+
     def expect(self, plan: IssuedPlan) -> None:
         """A plan is about to be published: know its fragments."""
         self.coordinator.inbox.prepare(self.session, plan.epoch, plan.schedule)
 
-    def switch(self, plan: IssuedPlan) -> None:
+    def switch(self, order: SwitchTo) -> None:
         """Use a prepared plan from the next frame on; issue the frames again that the workers cannot finish any more.
 
         Those are the frames with a worker that is gone or was restarted, and frames of plans before the previous one,
         which the workers have forgotten.
         """
+        self._change()
+        plan = order.plan
         self._plan, self._is_alone = plan, False
         self.outlet.trust.use(plan.epoch)
         self._open_camera()
         for frame in list(self.book.active.values()):
             old = frame.plan
             kept = old is not None and old.epoch >= plan.epoch - 1
-            if not kept or not all(plan.shares_process(old, worker) for worker in old.workers):
+            if not kept or not order.finishes(old):
                 self._issue(frame)
         self.coordinator.inbox.release_before(self.session, plan.epoch - 1)
 
     def go_alone(self) -> None:
         """Nobody is left: answer what is under way and what comes."""
+        self._change()
         self._plan, self._is_alone = None, True
         self._open_camera()
         self._answer_all_alone()
 
     def _open_camera(self) -> None:
         """Images are read from now on: before there is a plan nothing could be done with them."""
-        if not self.cameras.is_open:
+        if self._lets_in and not self.cameras.is_open:
             self.cameras.open(self.channel.inlet)
             self.log.info(f"reads {', '.join(self.cameras.topics)}")
 
@@ -142,6 +184,8 @@ class FrameServer:
             if frame := self.book.of_key(answer.key):
                 self.served.append((frame.plan, answer))
                 self._publish(frame, answer.outputs, answer)
+        if self._next and (not self.book.active or time.perf_counter() > self._change_by_s):
+            self._change()
         is_busy |= self._accept()
         self._reissue_overdue()
         self._look_for_suspects()
@@ -156,7 +200,9 @@ class FrameServer:
         self.book.received += 1
         try:
             height, width = self._model.graph.input.shape[2:]
-            self.book.arrive(message.header, resize_to(decode(message), height, width), now_s, camera)
+            rgb = decode(message)
+            picture = rgb if self._stack.wants_pictures else None
+            self.book.arrive(message.header, resize_to(rgb, height, width), now_s, camera, rgb.shape[:2], picture)
         except UserError as error:
             self.book.drop("unreadable image", camera)
             self._trouble.error(f"image{' of ' * bool(camera)}{camera} dropped: {error}")
@@ -165,7 +211,9 @@ class FrameServer:
     def _accept(self) -> bool:
         """Begin with frames that wait; one at a time where the manager answers alone, for images wait to be taken."""
         trust = self.outlet.trust
-        while (self._plan or self._is_alone) and self.outlet.has_room and (frame := self.book.accept()):
+        while (
+            not self._next and (self._plan or self._is_alone) and self.outlet.has_room and (frame := self.book.accept())
+        ):
             if self._is_alone or not trust.lets_work(frame.number):
                 self._answer_alone(frame)
                 return True
@@ -223,8 +271,14 @@ class FrameServer:
 
     def _publish(self, frame: Frame, outputs: dict[str, torch.Tensor], answer: Answer | None) -> None:
         if self.book.answer(frame.number):
-            alone = "" if answer else "no worker is left" if self._is_alone else self.outlet.trust.reason
+            alone = "" if answer else "no worker is left" if self._is_alone else self.outlet.trust.reason or STOPPED
             self.outlet.give(frame, outputs, answer, alone)
+
+    def _send_out(
+        self, result: InferenceResult, frame: Frame, outputs: dict[str, torch.Tensor], heads: TaskHeads
+    ) -> None:
+        self._results.publish(result)
+        self._stack.publish(frame, outputs, result, heads, self.values["overlay_opacity"])
 
     def close(self) -> None:
         """Let go of the data side."""

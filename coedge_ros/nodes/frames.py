@@ -21,6 +21,10 @@ class Frame:
         Counts accepted frames from 0.
     header
         Of the image message, for the result.
+    source_size : tuple of int
+        (rows, columns) of the image message.
+    picture : np.ndarray, optional
+        `(rows, columns, 3)` uint8 of the image message, kept only where somebody wants to draw on it.
     received_s : float
         When the image was taken, monotonic seconds.
     attempts : int
@@ -36,6 +40,8 @@ class Frame:
     header: Any
     pixels: np.ndarray
     received_s: float
+    source_size: tuple[int, int] = (0, 0)
+    picture: np.ndarray | None = None
     attempts: int = 0
     key: FrameKey | None = None
     plan: Any = None
@@ -53,12 +59,12 @@ class FrameBook:
         Frames of each camera that may wait for their turn; one more pushes the camera's oldest out, which is counted as
         dropped.
     waiting : dict
-        Frames that wait, by camera; whose turn it is comes first.
+        Frames that wait, by camera: the first fields of a `Frame` but for its number; whose turn it is comes first.
     """
 
     limit: int
     queue_length: int
-    waiting: dict[str, deque[tuple[Any, np.ndarray, float]]] = field(default_factory=dict)
+    waiting: dict[str, deque[tuple]] = field(default_factory=dict)
     active: dict[int, Frame] = field(default_factory=dict)
     dropped: Counter[str] = field(default_factory=Counter)
     received: int = 0
@@ -66,10 +72,21 @@ class FrameBook:
     answered: int = 0
     _next: int = 0
 
-    def arrive(self, header: Any, pixels: np.ndarray, now_s: float, camera: str = "") -> None:
-        """A frame came in; a camera's newest is kept, its oldest waiting one goes when its queue is full."""
+    def arrive(
+        self,
+        header: Any,
+        pixels: np.ndarray,
+        now_s: float,
+        camera: str = "",
+        source_size: tuple[int, int] | None = None,
+        picture: np.ndarray | None = None,
+    ) -> None:
+        """A frame came in; a camera's newest is kept, its oldest waiting one goes when its queue is full.
+
+        `source_size` is that of `pixels` where nothing else is said; see `Frame`.
+        """
         queue = self.waiting.setdefault(camera, deque())
-        queue.append((header, pixels, now_s))
+        queue.append((header, pixels, now_s, source_size or pixels.shape[:2], picture))
         while len(queue) > self.queue_length:
             queue.popleft()
             self.drop("replaced by a newer frame", camera)
@@ -77,6 +94,13 @@ class FrameBook:
     def drop(self, reason: str, camera: str = "") -> None:
         """Count a frame as dropped; under its camera's name where there are several."""
         self.dropped[f"{reason} of {camera}" if camera else reason] += 1
+
+    def drop_waiting(self, reason: str) -> None:
+        """None of the frames that wait is wanted any more."""
+        for camera, queue in self.waiting.items():
+            for _ in queue:
+                self.drop(reason, camera)
+            queue.clear()
 
     def accept(self) -> Frame | None:
         """Next waiting frame when there is room; from now on it must get a result.
@@ -87,8 +111,7 @@ class FrameBook:
         if camera is None or len(self.active) >= self.limit:
             return None
         self.waiting[camera] = queue = self.waiting.pop(camera)  # to the end
-        header, pixels, received_s = queue.popleft()
-        frame = Frame(self._next, header, pixels, received_s)
+        frame = Frame(self._next, *queue.popleft())
         self._next += 1
         self.active[frame.number] = frame
         self.accepted += 1

@@ -83,6 +83,12 @@ def _check_size(msg: Image, pixel_format: PixelFormat) -> None:
         )
 
 
+def encode_labels(labels: np.ndarray, header: Header) -> Image:
+    """mono8 image message of class numbers (H, W) uint8; the header is used as it is, not copied."""
+    assert labels.ndim == 2 and labels.dtype == np.uint8, (labels.shape, labels.dtype)
+    return _message(labels, header, "mono8", 1)
+
+
 def encode_image(rgb: np.ndarray, header: Header, encoding: str = "rgb8") -> Image:
     """Image message of RGB pixels.
 
@@ -106,9 +112,13 @@ def encode_image(rgb: np.ndarray, header: Header, encoding: str = "rgb8") -> Ima
         raise UserError(f"pixels must be (H, W, 3) uint8 and not empty, not {rgb.shape} {rgb.dtype}")
     channels, from_rgb = WRITTEN[encoding].channels, WRITTEN[encoding].from_rgb
     pixels = np.ascontiguousarray(rgb) if from_rgb is None else cv2.cvtColor(rgb, from_rgb)
+    return _message(pixels, header, encoding, channels)
+
+
+def _message(pixels: np.ndarray, header: Header, encoding: str, channels: int) -> Image:
     height, width = pixels.shape[:2]
     data = array.array("B")  # the one type that the generated setter takes over instead of checking byte by byte
-    data.frombytes(memoryview(pixels).cast("B"))
+    data.frombytes(memoryview(np.ascontiguousarray(pixels)).cast("B"))
     return Image(header=header, height=height, width=width, encoding=encoding, step=width * channels, data=data)
 
 

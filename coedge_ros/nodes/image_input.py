@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 from rclpy.node import Node
+from rclpy.qos import QoSProfile
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
 
@@ -76,6 +77,8 @@ class Cameras:
         Makes absolute names, remapped.
     warn : callable
         Takes a sentence for people.
+    profile_of : callable
+        What becomes of the profile of a topic's subscription, see `qos_overrides`.
 
     Attributes
     ----------
@@ -83,9 +86,16 @@ class Cameras:
         Absolute, one per camera.
     """
 
-    def __init__(self, values: dict[str, Any], resolve: Callable[[str], str], warn: Callable[[str], None]):
+    def __init__(
+        self,
+        values: dict[str, Any],
+        resolve: Callable[[str], str],
+        warn: Callable[[str], None],
+        profile_of: Callable[[str, QoSProfile], QoSProfile] = lambda topic, profile: profile,
+    ):
         self.topics = topics_to_read(values, resolve)
-        self._profile, self._warn = qos.camera_input(values["image_reliable"]), warn
+        profile, self._warn = qos.camera_input(values["image_reliable"]), warn
+        self._profiles = {topic: profile_of(topic, profile) for topic in self.topics}
         self._subscriptions: tuple[Subscription, ...] = ()
         self._turn = 0
         self._frame_ids: dict[str, str] = {}
@@ -97,7 +107,13 @@ class Cameras:
 
     def open(self, inlet: Inlet) -> None:
         """Subscribe."""
-        self._subscriptions = tuple(inlet.subscribe(kind_of(topic), topic, self._profile) for topic in self.topics)
+        self._subscriptions = tuple(inlet.subscribe(kind_of(t), t, profile) for t, profile in self._profiles.items())
+
+    def close(self, inlet: Inlet) -> None:
+        """Unsubscribe."""
+        for subscription in self._subscriptions:
+            inlet.unsubscribe(subscription)
+        self._subscriptions = ()
 
     def take(self, inlet: Inlet) -> tuple[str, AnyImage] | None:
         """Next image and its camera: the first that has one after the one whose turn it was.

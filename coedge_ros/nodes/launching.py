@@ -10,12 +10,13 @@ from coedge_ros.nodes.topics import DEFAULT_NAMESPACE
 _COMMON = {
     "cluster": ("", "Cluster file: workers, powers, links. Empty for the one that is shipped."),
     "model": ("mobilenet_v2", "Model: a zoo name, package.module:factory, or a .pt2 file."),
-    "weights": ("imagenet", "File of weights, or imagenet for the zoo's own; empty for random ones."),
+    "weights": ("imagenet", "File of weights, or imagenet or faces for the zoo's own; empty for random ones."),
     "height": ("0", "Input rows of the model; 0 for the model's own."),
     "width": ("0", "Input columns of the model; 0 for the model's own."),
     "namespace": (DEFAULT_NAMESPACE, "Namespace of all nodes and relative topics."),
     "enclave": ("", "Prefix of the SROS2 enclaves, as for `coedge security`: worker_1 runs in PREFIX/worker_1. Empty "
                 "for none."),
+    "autostart": ("true", "Whether manager and workers configure and activate themselves; else `ros2 lifecycle set`."),
     "use_sim_time": ("false", "Whether stamps come from /clock."),
     "log_level": ("info", "Log level of the nodes: debug, info, warn, error."),
 }  # fmt: skip
@@ -53,6 +54,7 @@ def _common(values: dict[str, str]) -> dict:
     return {
         **{name: values[name] for name in ("cluster", "model", "weights", "namespace", "enclave")},
         "use_sim_time": values["use_sim_time"].lower() == "true",
+        "autostart": values["autostart"].lower() == "true",
         "height": int(values["height"]),
         "width": int(values["width"]),
     }

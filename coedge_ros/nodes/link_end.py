@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from typing import Any
 
@@ -30,9 +31,12 @@ class LinkEnd:
     ----------
     qos : dict, optional
         `reliable` and `depth` of the fragments, and `ask_after_s`: seconds after which what is missing is asked for.
+    is_awake : bool
+        Look for messages all the time, as if there were other work: an idle processor takes up to milliseconds to wake
+        up, which is not the link's.
     """
 
-    def __init__(self, name: str, peer: str, chunk_bytes: int, qos: dict[str, Any] | None):
+    def __init__(self, name: str, peer: str, chunk_bytes: int, qos: dict[str, Any] | None, is_awake: bool = False):
         qos = {"reliable": True, "depth": 256, "ask_after_s": 0.0} | (qos or {})
         rclpy.init(args=[], signal_handler_options=SignalHandlerOptions.NO)
         self.name, self.peer, self.ask_after_s = name, peer, qos["ask_after_s"]
@@ -42,6 +46,7 @@ class LinkEnd:
             _RESEND_BYTES if self.ask_after_s else 0, qos["reliable"],
         )  # fmt: skip
         self.channel.connect(peer)
+        self._wait_s = 0.0 if is_awake else 0.002
         self._chunks: dict[int, set[int]] = {}
         self._done, self._count = 0, 1
         self.taken_bytes = 0  # of the last whole transfer
@@ -56,7 +61,9 @@ class LinkEnd:
         """Number of the next whole transfer; None when it does not come. `wanted` is asked for when it is late."""
         began = asked = time.perf_counter()
         while (now := time.perf_counter()) - began < limit_s:
-            fragment = self.channel.receive(0.002)
+            fragment = self.channel.receive(self._wait_s)
+            if fragment is None and not self._wait_s:
+                os.sched_yield()  # the threads of DDS need a processor too
             if fragment is not None:
                 if fragment.frame > self._done:
                     chunks = self._chunks.setdefault(fragment.frame, set())

@@ -35,10 +35,16 @@ class LinkMonitor:
         Control node: its participant sends over the same transports and ports as the fragments.
     name : str
         This participant.
+
+    Attributes
+    ----------
+    is_on : bool
+        Whether trains are sent; those of others are answered in any case.
     """
 
     def __init__(self, node: Node, name: str):
         self._node, self.name = node, name
+        self.is_on = True
         self._peers: dict[str, Publisher] = {}  # to answer, also those that are not probed
         self._probed: dict[str, SentTrains] = {}
         self._trains: dict[str, IncomingTrain] = {}
@@ -64,6 +70,9 @@ class LinkMonitor:
         return self._peers[peer]
 
     def _send_trains(self) -> None:
+        if not self.is_on:
+            self._probed = {peer: SentTrains() for peer in self._probed}  # nothing is missed
+            return
         for peer, trains in sorted(self._probed.items()):
             publisher = self._peers[peer]
             if not publisher.get_subscription_count():

@@ -95,11 +95,13 @@ class LinkFigures:
         return float(alpha), float(per_byte)
 
 
-def far(chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None, meeting_rows: int = 0) -> None:
+def far(
+    chunk_bytes: int = CHUNK_BYTES, qos: dict[str, Any] | None = None, meeting_rows: int = 0, is_awake: bool = False
+) -> None:
     """The far end: answers every transfer with 16 bytes, until the process is told to end (SIGTERM)."""
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    end = LinkEnd(FAR, NEAR, chunk_bytes, qos)
+    end = LinkEnd(FAR, NEAR, chunk_bytes, qos, is_awake)
     parent = multiprocessing.parent_process()  # None when it was not started by `probe_within_host`
     while not stop.is_set() and (parent is None or parent.is_alive()):
         if number := end.take(0.1):
@@ -117,18 +119,19 @@ def near(
     qos: dict[str, Any] | None = None,
     meeting_rows: int = 0,
     with_streams: bool = False,
+    is_awake: bool = False,
 ) -> LinkFigures:
     """Measure from this process to one that runs `far`, over the domain and transport that the environment names.
 
-    With `meeting_rows`, the same at both ends, `meeting_s` is measured too, beside convolutions of so many rows. rclpy
-    must not be initialised in this process.
+    With `meeting_rows`, the same at both ends, `meeting_s` is measured too, beside convolutions of so many rows. With
+    `is_awake`, the same at both ends, neither sleeps, see `LinkEnd`. rclpy must not be initialised in this process.
 
     Raises
     ------
     UserError
         When the two do not find each other, or everything of a size is lost.
     """
-    end = LinkEnd(NEAR, FAR, chunk_bytes, qos)
+    end = LinkEnd(NEAR, FAR, chunk_bytes, qos, is_awake)
     try:
         limit = time.perf_counter() + MATCH_LIMIT_S
         while FAR not in end.channel.matched():

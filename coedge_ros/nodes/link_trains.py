@@ -11,6 +11,8 @@ MESSAGES, MESSAGE_BYTES = 4, 6144  # beyond a token bucket's burst, 2 ms at 100 
 TRAIN_BYTES = MESSAGES * MESSAGE_BYTES
 PERIOD_S, MOST_PERIOD_S = 0.5, 1.0
 LINK_SHARE = 0.05  # of a slow link that trains of one sender may take
+COALESCED_S = 0.0002  # network cards hand over what came within about so long at once
+MOST_BYTES_PER_S = 3e8  # messages that come closer tell nothing: their receiver was not awake before
 MISSED_S = 1.5  # a train that is not answered by then is lost
 MISSED_IN_A_ROW = 3  # single ones are lost on links that lose packets
 
@@ -20,29 +22,33 @@ class IncomingTrain:
     """One that is coming in: its number, when it and its last message came [s].
 
     The rate is that of messages that came right behind each other: on a link that loses packets at random the gaps
-    would make it look slower than it is, on one whose queue overflows the lost messages faster.
+    would make it look slower than it is, on one whose queue overflows the lost messages faster. Where the receiver's
+    processor is busy, messages wait for it and then come all at once: those tell no rate.
     """
 
     number: int
     began_s: float
     last_index: int = 0
     last_s: float = 0.0
-    bytes: int = 0
-    seconds: float = 0.0
+    gaps: list[tuple[int, float]] = field(default_factory=list)  # bytes of a message, seconds after the one before
 
     def take(self, index: int, size_bytes: int, came_s: float) -> None:
         """A message with data, `index` from 1; those that come out of order are left out."""
         if index <= self.last_index:
             return
         if index == self.last_index + 1 and index > 1:
-            self.bytes += size_bytes
-            self.seconds += came_s - self.last_s
+            self.gaps.append((size_bytes, came_s - self.last_s))
         self.last_index, self.last_s = index, came_s
 
     @property
     def bytes_per_s(self) -> float:
         """The rate at which messages came, 0 when too few came to tell."""
-        return self.bytes / self.seconds if self.seconds > 0 else 0.0
+        largest_s = max((gap_s for _, gap_s in self.gaps), default=0.0)
+        least_s = largest_s / 4 if largest_s > COALESCED_S else 0.0
+        kept = [(size, gap_s) for size, gap_s in self.gaps if gap_s >= least_s]
+        seconds = sum(gap_s for _, gap_s in kept)
+        rate = sum(size for size, _ in kept) / seconds if seconds > 0 else 0.0
+        return rate if rate <= MOST_BYTES_PER_S else 0.0
 
 
 @dataclass(slots=True)

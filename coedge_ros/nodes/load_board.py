@@ -7,12 +7,18 @@ from collections.abc import Iterable
 from diagnostic_msgs.msg import DiagnosticStatus
 
 from coedge_ros.drawing.history import LoadHistory
-from coedge_ros.drawing.views import AnswerView, WorkerView, natural
-from coedge_ros.msg import InferenceResult, PartitionPlan, WorkerStatus, WorkerUsage
+from coedge_ros.drawing.views import AnswerView, BoxView, WorkerView, natural
+from coedge_ros.msg import InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus, WorkerUsage
+from coedge_ros.nodes.byte_rate import ByteRate
 from coedge_ros.nodes.diagnostics import rejected_total, state_name, worker_diagnostics
-from coedge_ros.nodes.markers import WorkerBar
+from coedge_ros.nodes.link_use import link_use
+from coedge_ros.nodes.manager_status import STATES
+from coedge_ros.nodes.markers import ManagerBox, WorkerBar
+from coedge_ros.nodes.worker_speed import current_factor, is_slow
+from coedge_ros.spec.cluster import ClusterSpec
 
 PLANS_KEPT = 4  # a result may come shortly after a newer plan
+FAINTEST = 0.15  # opacity just before a lost worker goes
 
 
 class LoadBoard:
@@ -23,9 +29,11 @@ class LoadBoard:
     Parameters
     ----------
     stale_after_s : float
-        A worker that was not heard for this long is silent.
+        A worker that was not heard for this long is lost.
     forget_after_s : float
-        A worker that was not heard for this long is no longer shown.
+        A worker that was not heard for this long is no longer shown; until then it fades.
+    cluster : ClusterSpec, optional
+        For what links carry.
 
     Attributes
     ----------
@@ -38,9 +46,13 @@ class LoadBoard:
         then on, so that no worker changes its colour when another one comes.
     """
 
-    def __init__(self, stale_after_s: float = 2.0, forget_after_s: float = 10.0):
+    def __init__(self, stale_after_s: float = 2.0, forget_after_s: float = 10.0, cluster: ClusterSpec | None = None):
         self._stale_after_s = stale_after_s
         self._forget_after_s = max(forget_after_s, stale_after_s)
+        self._cluster = cluster
+        self._host_of = {worker.name: worker.host for worker in cluster.workers} if cluster else {}
+        self._manager: tuple[ManagerStatus, float] | None = None
+        self._rates: dict[str, ByteRate] = {}
         self._status: dict[str, tuple[WorkerStatus, float]] = {}
         self._usage: dict[str, WorkerUsage] = {}
         self._rejected_before: dict[str, int] = {}
@@ -53,7 +65,12 @@ class LoadBoard:
         """A worker said how it is."""
         self._meet(status.name)
         self._status[status.name] = (status, now_s)
+        self._rates.setdefault(status.name, ByteRate()).take(status, now_s)
         self.history.add_load(status.name, now_s, status.load)
+
+    def take_manager(self, status: ManagerStatus, now_s: float) -> None:
+        """The manager said how it is."""
+        self._manager = (status, now_s)
 
     def take_plan(self, plan: PartitionPlan, now_s: float) -> None:
         """A plan was published; the end of a session changes nothing here."""
@@ -81,32 +98,51 @@ class LoadBoard:
             del self._status[name]
             self._usage.pop(name, None)
             self._rejected_before.pop(name, None)
+            self._rates.pop(name, None)
         return [self.numbers[name] for name in gone]
 
     def bars(self, now_s: float) -> list[WorkerBar]:
         """What the markers show, in the order of the names."""
-        bars = []
-        for name in sorted(self._status, key=natural):
-            status, heard = self._status[name]
-            usage = self._usage.get(name)
-            bars.append(
-                WorkerBar(
-                    name=name,
-                    index=self.numbers[name],
-                    color=self.colors[name],
-                    state="silent" if now_s - heard > self._stale_after_s else state_name(status),
-                    load=status.load,
-                    rows=status.rows,
-                    compute_ms=usage.compute_ms if usage else status.compute_ms if status.frames else math.nan,
-                    energy_j=usage.energy_j
-                    if usage
-                    else status.energy_j / status.frames
-                    if status.frames
-                    else math.nan,
-                    message=status.message,
-                )
-            )
-        return bars
+        return [self._bar(name, now_s) for name in sorted(self._status, key=natural)]
+
+    def _bar(self, name: str, now_s: float) -> WorkerBar:
+        status, heard = self._status[name]
+        usage, manager = self._usage.get(name), self._manager[0] if self._manager else None
+        state, bytes_per_s, use = state_name(status), math.nan, math.nan
+        if now_s - heard > self._stale_after_s:
+            state = "lost"
+        else:
+            if state in ("ready", "active") and is_slow(status, current_factor(status, manager)):
+                state = "slow"
+            rates = self._rates[name].per_second()
+            bytes_per_s = sum(rates)
+            if self._cluster is not None:
+                use = link_use(*rates, self._host_of.get(name, status.host), self._cluster, manager)
+        own_j, own_ms = math.nan, math.nan  # before the first report of a frame
+        if status.frames:
+            own_j, own_ms = status.energy_j / status.frames, status.compute_ms
+        return WorkerBar(
+            name=name, index=self.numbers[name], color=self.colors[name], state=state, load=status.load,
+            rows=status.rows, compute_ms=usage.compute_ms if usage else own_ms,
+            energy_j=usage.energy_j if usage else own_j, message=status.message, host=status.host,
+            opacity=self._opacity(now_s - heard), bytes_per_s=bytes_per_s, link_use=use,
+        )  # fmt: skip
+
+    def manager_box(self, now_s: float) -> ManagerBox | None:
+        """What the manager's marker shows; None before it was heard."""
+        if self._manager is None:
+            return None
+        status, heard = self._manager
+        silent_s = now_s - heard
+        state = "lost" if silent_s > self._stale_after_s else STATES.get(status.state, "error")
+        return ManagerBox(state, status.epoch, self._opacity(silent_s), is_gone=silent_s > self._forget_after_s)
+
+    def _opacity(self, silent_s: float) -> float:
+        """1 while it is heard, then down to `FAINTEST` until it goes."""
+        if silent_s <= self._stale_after_s:
+            return 1.0
+        fading_s = max(self._forget_after_s - self._stale_after_s, 1e-3)
+        return max(FAINTEST, 1.0 - (1.0 - FAINTEST) * (silent_s - self._stale_after_s) / fading_s)
 
     def diagnostics(self, now_s: float) -> list[DiagnosticStatus]:
         """One line per worker; fragments dropped since the last call make a warning."""
@@ -176,6 +212,7 @@ def answer_view(result: InferenceResult, frame_name: str) -> AnswerView:
         epoch=result.epoch,
         fallback=result.fallback,
         attempts=result.attempts,
+        boxes=tuple(BoxView(d.label, d.score, d.x, d.y, d.width, d.height) for d in result.detections),
     )
 
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from coedge_ros.nodes.data_parameters import DATA_PARAMETERS
 from coedge_ros.nodes.image_input import INPUT_PARAMETERS
-from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS
+from coedge_ros.nodes.managed import AUTOSTART
+from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS, SWITCHABLE_MODELS
 from coedge_ros.nodes.parameters import Parameter
+from coedge_ros.nodes.task_heads import TASK_PARAMETERS
 from coedge_ros.spec.codec import CODECS
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
+    SWITCHABLE_MODELS,
+    AUTOSTART,
     Parameter(
         "cluster", "", "Cluster file: workers, powers, links; empty for the one that is shipped.", read_only=True
     ),
@@ -18,10 +22,8 @@ PARAMETERS = (
     Parameter("planner", "fused", "How rows are shared out.", read_only=True),
     Parameter("rows", "", "For planner manual: rows per worker, with commas; empty: equal.", read_only=True),
     Parameter("cuts", "layers", "For planner manual: layers, none, or operator indices with commas.", read_only=True),
-    Parameter(
-        "objective", "energy", "What is made small.", choices=("energy", "latency", "throughput"), read_only=True
-    ),
-    Parameter("deadline_s", 0.0, "Latency deadline of a frame; 0 for none.", "s", 0.0, 3600.0, read_only=True),
+    Parameter("objective", "energy", "What is made small.", choices=("energy", "latency", "throughput")),
+    Parameter("deadline_s", 0.0, "Latency deadline of a frame; 0 for none.", "s", 0.0, 3600.0),
     Parameter(
         "deadline_factor",
         0.0,
@@ -29,7 +31,6 @@ PARAMETERS = (
         "",
         0.0,
         100.0,
-        read_only=True,
     ),
     Parameter(
         "codec", "raw", "Coarsest coding of rows between workers; used where it pays.", choices=CODECS, read_only=True
@@ -66,7 +67,7 @@ PARAMETERS = (
     Parameter("replan_margin", 0.1, "By which part another plan must be better than the one in force.", "", 0.01, 10.0),
     Parameter("replan_after_s", 0.8, "For how long speeds or links must have changed.", "s", 0.0, 3600.0),
     Parameter("self_check_every", 0, "Recompute every Nth frame whole and compare; 0 for never.", "frames", 0),
-    Parameter("classes", 5, "Best classes in a result.", "", 0, 1000),
+    *TASK_PARAMETERS,
     Parameter("publish_tensors", False, "Put the outputs themselves into the result."),
     *DATA_PARAMETERS,
 )

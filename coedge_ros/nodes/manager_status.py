@@ -28,6 +28,7 @@ STATES = {
     ManagerStatus.STATE_ACTIVE: "active",
     ManagerStatus.STATE_ALONE: "alone",
     ManagerStatus.STATE_ERROR: "error",
+    ManagerStatus.STATE_INACTIVE: "inactive",
 }
 _LEVELS = {
     ManagerStatus.STATE_ACTIVE: DiagnosticStatus.OK,
@@ -48,13 +49,18 @@ class ManagerReport:
         self._status = manager.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
         self._diagnostics = manager.create_publisher(DiagnosticArray, topics.DIAGNOSTICS, qos.DIAGNOSTICS)
         group = MutuallyExclusiveCallbackGroup()
-        steady_timer(manager, STATUS_S, self._send, group)
+        steady_timer(manager, STATUS_S, self.send, group)
+        self._news = manager.create_guard_condition(self.send, group)
         steady_timer(manager, DIAGNOSTICS_S, self._send_diagnostics, group)
 
     def say(self, state: int | None, text: str | None = None) -> None:
         """Change state and text; None leaves them."""
         self.state = self.state if state is None else state
         self.text = self.text if text is None else text
+
+    def send_soon(self) -> None:
+        """Have the status sent without waiting for its turn. Called by any thread."""
+        self._news.trigger()
 
     def planned(self, plan: IssuedPlan, reason: str) -> None:
         """A plan is about to be published."""
@@ -83,11 +89,14 @@ class ManagerReport:
             rejected_reasons=list(rejected),
             rejected_counts=list(rejected.values()),
         )
+        if why := manager.why_no_images():
+            message.state, message.message = ManagerStatus.STATE_INACTIVE, why
         manager.adaptation.add_to(message, plan)
         message.header.stamp = manager.get_clock().now().to_msg()
         return message
 
-    def _send(self) -> None:
+    def send(self) -> None:
+        """Publish the status of this moment."""
         self._status.publish(self.message())
         self._check_camera()
 
@@ -97,7 +106,8 @@ class ManagerReport:
         line = manager_diagnostics(message, rejected - self._rejected_before)
         self._rejected_before = rejected
         lines = [line, self._manager.server.outlet.diagnostics()]
-        self._diagnostics.publish(diagnostic_array(lines, message.header.stamp))
+        namespace = self._manager.get_namespace()
+        self._diagnostics.publish(diagnostic_array(lines, message.header.stamp, namespace))
 
     def _check_camera(self) -> None:
         """Where a camera publishes and nothing can arrive, it never will: say it."""

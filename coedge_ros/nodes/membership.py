@@ -52,6 +52,11 @@ class Member:
     instance: int = 0
     message: str = ""
 
+    @property
+    def standing(self) -> tuple:
+        """What plans depend on; two statuses with the same bring no news."""
+        return self.ready, self.digest, self.size, self.matched, self.prepared, self.instance
+
 
 class Heard(Enum):
     """What a status told."""
@@ -75,6 +80,11 @@ class Membership:
     suspect_after_s : float
         The same for a worker that an overdue frame waits for.
 
+    Attributes
+    ----------
+    busy : frozenset of str
+        Workers that load another model, as they were asked to, beside their frames: they may be silent for longer.
+
     Where all cores compute, statuses come late from workers that live: those have longer, see `PATIENCE`.
     """
 
@@ -83,6 +93,7 @@ class Membership:
         self.suspect_after_s = min(suspect_after_s, lost_after_s)
         self.members: dict[str, Member] = {}
         self.refused: dict[str, str] = {}
+        self.busy: frozenset[str] = frozenset()
         self._replaced: dict[str, deque[int]] = {}  # instances that another process of the same name has followed
         self._barred: dict[str, tuple[int, str]] = {}
         self._late_s: dict[str, float] = {}  # how late statuses came lately
@@ -98,7 +109,7 @@ class Membership:
         if known is None:
             return Heard.JOINED
         if known.instance == member.instance:
-            if not (known.ready and member.ready):
+            if not (known.ready and member.ready and known.prepared):  # without a plan nothing waits for it
                 return Heard.KNOWN
             late_s = member.heard_s - known.heard_s - self.suspect_after_s
             self._late_s[member.name] = max(late_s, FORGET * self._late_s.get(member.name, 0.0))
@@ -121,6 +132,8 @@ class Membership:
         return gone
 
     def _limit_s(self, name: str, waited_for: Collection[str]) -> float:
+        if name in self.busy:
+            return max(self.lost_after_s, LOADING_S)
         if not self.members[name].ready and name not in waited_for:
             return max(self.lost_after_s, LOADING_S)
         limit_s = self.suspect_after_s if name in waited_for else self.lost_after_s
@@ -140,6 +153,11 @@ class Membership:
         """Whether a worker is still the process that it was and able to work."""
         member = self.members.get(name)
         return member is not None and member.ready and member.instance == instance and not self._bar_of(member)
+
+    def has_prepared(self, name: str, instance: int, session: int, epoch: int) -> bool:
+        """Whether a worker is still the process that it was and can run a plan, be it in use or on its way out."""
+        member = self.members.get(name)
+        return member is not None and member.instance == instance and (session, epoch) in member.prepared
 
     def usable(
         self, digest: str, size: tuple[int, int], reachable: Collection[str], first: Collection[str] = ()

@@ -10,17 +10,33 @@ from coedge_ros.execution.device import device_of
 from coedge_ros.graph.kept_trace import trace_file
 from coedge_ros.graph.loading import LoadedModel, load_model
 from coedge_ros.graph.lower import PartitionedModel, partition_model
+from coedge_ros.graph.trace_apart import trace_apart
 from coedge_ros.graph.zoo.registry import zoo_names
 from coedge_ros.nodes.parameters import Parameter
 from coedge_ros.profiling.cache import cache_folder
 
+SET_MODEL = "~/set_model"
 MODEL_PARAMETERS = (
-    Parameter("model", "mobilenet_v2", "Model: a zoo name, package.module:factory, or a .pt2 file.", read_only=True),
-    Parameter("model_arguments", "", "Keyword arguments of the factory as a JSON object.", read_only=True),
-    Parameter("weights", "", "File of weights, or imagenet for the zoo's own; empty for random ones.", read_only=True),
-    Parameter("height", 0, "Input rows of the model; 0 for the model's own.", "pixels", 0, 8192, read_only=True),
-    Parameter("width", 0, "Input columns of the model; 0 for the model's own.", "pixels", 0, 8192, read_only=True),
+    Parameter(
+        "model", "mobilenet_v2", "Model: a zoo name, package.module:factory, or a .pt2 file.", changed_by=SET_MODEL
+    ),
+    Parameter("model_arguments", "", "Keyword arguments of the factory as a JSON object.", changed_by=SET_MODEL),
+    Parameter(
+        "weights",
+        "",
+        "File of weights, or imagenet or faces for the zoo's own; empty for random ones.",
+        changed_by=SET_MODEL,
+    ),
+    Parameter("height", 0, "Input rows of the model; 0 for the model's own.", "pixels", 0, 8192, changed_by=SET_MODEL),
+    Parameter(
+        "width", 0, "Input columns of the model; 0 for the model's own.", "pixels", 0, 8192, changed_by=SET_MODEL
+    ),
 )
+
+SWITCHABLE_MODELS = Parameter(
+    "switchable_models", (), "Models that ~/set_model may load, as names or patterns; empty for those of the zoo.",
+    read_only=True,
+)  # fmt: skip
 
 
 def input_size_of(values: dict, loaded: LoadedModel) -> tuple[int, int]:
@@ -55,20 +71,28 @@ def load_and_partition(values: dict[str, Any]) -> tuple[LoadedModel, Partitioned
         When a parameter does not fit, the model is unknown or cannot be traced, or the weights do not fit it.
     """
     loaded = load_model(
-        values["model"], arguments=_arguments(values["model_arguments"]), weights=values["weights"] or None
+        values["model"], arguments=arguments_of(values["model_arguments"]), weights=values["weights"] or None
     )
     height, width = input_size_of(values, loaded)
     device = device_of(values.get("device", "cpu"))
     kept = None
     if loaded.spec in zoo_names() and values["model_arguments"] in ("", "{}"):
         kept = trace_file(cache_folder(), loaded.spec, loaded.digest, (height, width), loaded.mean, loaded.std)
+        trace_apart(kept, loaded.spec, values["weights"], (height, width))
     model = partition_model(
         loaded.module, height, width, mean=loaded.mean, std=loaded.std, digest=loaded.digest, device=device, kept=kept
     )
     return loaded, model
 
 
-def _arguments(text: str) -> dict[str, Any]:
+def arguments_of(text: str) -> dict[str, Any]:
+    """Keyword arguments that the parameter `model_arguments` says.
+
+    Raises
+    ------
+    UserError
+        When it is no JSON object.
+    """
     try:
         arguments = json.loads(text or "{}")
     except json.JSONDecodeError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -25,6 +25,7 @@ from coedge_ros.nodes.diagnostics import CheckTotals, check_diagnostics
 from coedge_ros.nodes.frames import Frame
 from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.results import ResultMaker
+from coedge_ros.nodes.task_heads import TaskHeads
 from coedge_ros.nodes.trust import Trust
 
 CLEAR_SELF_CHECK = "~/clear_self_check"
@@ -34,8 +35,13 @@ Outputs = dict[str, torch.Tensor]
 
 @dataclass(frozen=True, slots=True)
 class _Given:
-    """A frame that was answered; `answer` is None when the manager has answered alone, for `reason`."""
+    """A frame that was answered; `answer` is None when the manager has answered alone, for `reason`.
 
+    `make_result` and `check` are those of the model that has answered.
+    """
+
+    make_result: ResultMaker
+    check: SelfCheck
     frame: Frame
     outputs: Outputs
     answer: Answer | None
@@ -52,7 +58,7 @@ class Outlet:
     values : dict
         Parameters of the manager, followed as they change.
     publish : callable
-        Takes the message.
+        Takes the message, its frame and the outputs.
     post : callable
         Hands work to the data loop.
     on_doubt : callable
@@ -63,7 +69,7 @@ class Outlet:
         self,
         control: Node,
         values: dict[str, Any],
-        publish: Callable[[InferenceResult], None],
+        publish: Callable[[InferenceResult, Frame, Outputs, TaskHeads], None],
         post: Callable[[Callable[[], None]], None],
         on_doubt: Callable[[], None],
     ):
@@ -75,8 +81,12 @@ class Outlet:
         control.create_service(Trigger, CLEAR_SELF_CHECK, self._clear)
 
     def load(self, results: ResultMaker, check: SelfCheck) -> None:
-        """From now on there is a model to answer with."""
+        """From now on there is a model to answer with, or another one."""
         self._make_result, self._check = results, check
+
+    def unload(self) -> None:
+        """Let go of the model."""
+        self._make_result = self._check = None
 
     @property
     def has_room(self) -> bool:
@@ -85,7 +95,7 @@ class Outlet:
 
     def give(self, frame: Frame, outputs: Outputs, answer: Answer | None, reason: str = "") -> None:
         """A frame is answered: publish its result, now or when it has been compared."""
-        given = _Given(frame, outputs, answer, reason)
+        given = _Given(self._make_result, self._check, frame, outputs, answer, reason)
         if answer is None:
             self.trust.no_trial_of(frame.number)
         every = self.values["self_check_every"]
@@ -98,7 +108,8 @@ class Outlet:
 
     def _send(self, given: _Given, found: Comparison | None = None) -> None:
         now_s = time.perf_counter()
-        self._publish(self._make_result(given.frame, given.outputs, given.answer, now_s, given.reason, found))
+        result = given.make_result(given.frame, given.outputs, given.answer, now_s, given.reason, found)
+        self._publish(result, given.frame, given.outputs, given.make_result.heads)
 
     # -- the thread that compares -------------------------------------------------------------------------------------
 
@@ -108,7 +119,7 @@ class Outlet:
         plan = given.frame.plan  # None: the manager's own answer
         tolerance = plan.schedule.plan.tolerance if plan else TOLERANCE
         try:
-            found, whole = self._check.compare(given.frame.pixels, given.outputs, tolerance)
+            found, whole = given.check.compare(given.frame.pixels, given.outputs, tolerance)
         except Exception as error:  # the user's module may fail in any way; the answer goes out all the same
             failure = f"{type(error).__name__}: {error}"
         self._post(lambda: self._compared(given, found, whole, failure))
@@ -133,7 +144,7 @@ class Outlet:
         if answer is None or (found is None and number != self.trust.trial):
             self._send(given, found)  # the manager's own answer: there is no other; or nothing is known of it
             return
-        self._send(_Given(given.frame, whole, None, reason), found)
+        self._send(replace(given, outputs=whole, answer=None, reason=reason), found)
         self.trust.was_wrong(answer.key.epoch, reason)
         self.log.error(f"plan {answer.key.epoch} is not used: the manager answers alone until a new plan, or a call of "
                        f"{CLEAR_SELF_CHECK}, gives it a right frame")  # fmt: skip

@@ -32,6 +32,8 @@ class Parameter:
         The values that a text may have; empty for any.
     read_only : bool
         Cannot change after start.
+    changed_by : str
+        The service that changes it, with what else belongs to it; "" where it is set like any other.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Parameter:
     maximum: int | float | None = None
     choices: tuple[str, ...] = ()
     read_only: bool = False
+    changed_by: str = ""
 
     def __post_init__(self):
         self.check(self.default)
@@ -101,7 +104,21 @@ class Parameter:
         return UserError(f"parameter {self.name}{unit} must be {wanted}, not {value!r}")
 
 
-def declare_parameters(node: Node, parameters: Iterable[Parameter]) -> dict[str, Any]:
+class Values(dict):
+    """Values of a node's parameters by name, see `declare_parameters`."""
+
+    is_storing = False
+
+    def store(self, node: Node, changes: dict[str, Any]) -> None:
+        """Change parameters that have a `changed_by`, from within the node."""
+        self.is_storing = True
+        try:
+            node.set_parameters_atomically([rclpy.parameter.Parameter(n, value=_as_ros(v)) for n, v in changes.items()])
+        finally:
+            self.is_storing = False
+
+
+def declare_parameters(node: Node, parameters: Iterable[Parameter]) -> Values:
     """Declare all parameters and return their values by name.
 
     The dict follows later changes by itself; a change that does not fit is refused with the reason in the result.
@@ -112,7 +129,7 @@ def declare_parameters(node: Node, parameters: Iterable[Parameter]) -> dict[str,
         If a value from the command line or a file does not fit.
     """
     known = {parameter.name: parameter for parameter in parameters}
-    values: dict[str, Any] = {}
+    values = Values()
     for parameter in known.values():
         # Read the override untyped first: rclpy would refuse `10` for a float, and name neither the unit nor the range.
         node.declare_parameter(parameter.name, _as_ros(parameter.default), ParameterDescriptor(dynamic_typing=True))
@@ -135,6 +152,8 @@ def declare_parameters(node: Node, parameters: Iterable[Parameter]) -> dict[str,
             for change in changes:
                 if change.name in known:
                     known[change.name].check(change.value)
+                    if (service := known[change.name].changed_by) and not values.is_storing:
+                        raise UserError(f"parameter {change.name} is changed by the service {service}")
         except UserError as error:
             return SetParametersResult(successful=False, reason=str(error))
         return SetParametersResult(successful=True)

@@ -11,42 +11,44 @@ import contextlib
 import random
 import threading
 import time
+from typing import Any
 
+import torch
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.duration import Duration
-from rclpy.node import Node
+from std_srvs.srv import SetBool
 
-from coedge_ros.errors import UserError
-from coedge_ros.execution.allocator import keep_freed_memory
+from coedge_ros.errors import CoedgeError, UserError
+from coedge_ros.execution.allocator import give_back_freed_memory, keep_freed_memory
 from coedge_ros.execution.fragment import PROTOCOL_VERSION
 from coedge_ros.graph.lower import PartitionedModel
 from coedge_ros.msg import ManagerStatus, WorkerStatus
-from coedge_ros.msg import PartitionPlan as PlanMessage
-from coedge_ros.nodes import messages, qos, topics
+from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.adaptation import Adaptation
 from coedge_ros.nodes.composition import cluster_of
 from coedge_ros.nodes.frame_server import FrameServer
 from coedge_ros.nodes.link_monitor import LinkMonitor, listen_to_reports
 from coedge_ros.nodes.loader import Loader
+from coedge_ros.nodes.managed import ManagedNode
 from coedge_ros.nodes.manager_parameters import PARAMETERS
 from coedge_ros.nodes.manager_status import ManagerReport
 from coedge_ros.nodes.membership import Heard, Member, Membership
 from coedge_ros.nodes.model_parameters import load_and_partition
+from coedge_ros.nodes.model_switch import LoadedChange, ModelChange, offer_switch
 from coedge_ros.nodes.pace import steady_timer
 from coedge_ros.nodes.parameters import declare_parameters
+from coedge_ros.nodes.plan_maker import PlanMaker
 from coedge_ros.nodes.results import ResultMaker
 from coedge_ros.nodes.run import run_with_data_loop
 from coedge_ros.nodes.saying import Sayer
-from coedge_ros.nodes.solving import Solver
 from coedge_ros.nodes.supervisor import GoAlone, IssuedPlan, MakePlan, Supervisor, SwitchTo
-from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.schedule import MANAGER_NAME
 
 SUPERVISE_S = 0.1
-RELEASE_LIMIT_S = 0.5  # a dead worker acknowledges nothing
+MATCHED_S = 0.5  # between two looks who is connected, when all is well: asking DDS is the dearest part of supervision
+ENABLE = "~/enable"
 
 
-class PartitionManager(Node):
+class PartitionManager(ManagedNode):
     """Control side; `server` is the data side."""
 
     def __init__(self, **node_options):
@@ -56,30 +58,32 @@ class PartitionManager(Node):
         expected = self.values["expected_workers"] or self.cluster.expected or self.cluster.worker_names
         self.session = random.getrandbits(63) | 1
         self.membership = Membership(tuple(expected), self.values["lost_after_s"], self.values["suspect_after_s"])
-        self.supervisor = Supervisor(
-            self.membership, self.session, self.values["wait_for_workers_s"], time.monotonic(), missing=list(expected)
-        )
+        self.supervisor = self._new_supervisor()
         self.adaptation = Adaptation(self.cluster, self.values)
         self.links = LinkMonitor(self, MANAGER_NAME)
         listen_to_reports(self, self.adaptation.carried)
         self.model: PartitionedModel | None = None
+        self.is_enabled = True
+        self.change = ModelChange(self, self._loaded)
         self.server = FrameServer(self, self.values, self.session)
-        self._epoch = 0
         self._supervised_s = time.monotonic()
         self._said = ""
+        self._matched: list[str] = []
+        self._matched_s = float("-inf")
         self._trouble = Sayer(self.get_logger())
 
-        self.plans = self.create_publisher(PlanMessage, topics.PARTITION_PLAN, qos.PLAN)
+        self.planning = PlanMaker(self, self.cluster, self.values, self.session, self._trouble.error)
         self.report = ManagerReport(self)
         group = MutuallyExclusiveCallbackGroup()  # statuses change what the supervisor looks at
         self.create_subscription(
             WorkerStatus, topics.WORKER_STATUS, self.on_worker, qos.STATUS, callback_group=group,
             event_callbacks=qos.subscription_events(self, topics.WORKER_STATUS),
         )  # fmt: skip
-        steady_timer(self, SUPERVISE_S, self.supervise, group)
+        self._timer = steady_timer(self, SUPERVISE_S, self.supervise, group)
         self.loader = Loader(self._fail)
-        self.standby = Loader(self._trouble.error)  # what is not urgent
-        self.loader.submit(self._load)
+        offer_switch(self, self.values, lambda asked: self.loader.submit(self._load_next, asked))
+        self.create_service(SetBool, ENABLE, self._enable)
+        self.autostart()
 
     # -- loader thread ------------------------------------------------------------------------------------------------
 
@@ -91,55 +95,58 @@ class PartitionManager(Node):
             self.report.say(None, f"no plan: {text}")
             self.supervisor.failed(time.monotonic())
 
-    def _load(self) -> None:
-        self.get_logger().info(f"loads {self.values['model']}")
-        loaded, model = load_and_partition(self.values)
-        keep_freed_memory()
-        for notice in model.graph.notices:
-            self.get_logger().warning(notice)
-        self.solver = Solver(model.graph, self.cluster, self.values)
-        results = ResultMaker(loaded, self.cluster, self.values, self.session)
+    @property
+    def is_loaded(self) -> bool:
+        """See `ManagedNode`."""
+        return self.model is not None
+
+    def load(self) -> None:
+        """See `ManagedNode`."""
+        torch.set_num_threads(1)  # of the loader thread; more would wait for each other beside workers that compute
+        self.report.say(ManagerStatus.STATE_LOADING, f"loads {self.values['model']}")
+        results, model = self._loaded(self.values)
+        self.planning.use(model.graph)
         self.server.commands.post(lambda: self.server.load(model, results))
         self.report.say(ManagerStatus.STATE_WAITING, "waits for workers")
         self.model = model
 
+    def _loaded(self, values: dict[str, Any]) -> tuple[ResultMaker, PartitionedModel]:
+        self.get_logger().info(f"loads {values['model']}")
+        loaded, model = load_and_partition(values)
+        results = ResultMaker(loaded, self.cluster, self.values, self.session, self._trouble.error)
+        keep_freed_memory()
+        for notice in model.graph.notices:
+            self.get_logger().warning(notice)
+        return results, model
+
+    def unload(self) -> None:
+        """See `ManagedNode`; the workers forget the session."""
+        self.model = None
+        self.change.forget()
+        self.supervisor = self._new_supervisor()
+        self.planning.release()
+        self.server.commands.post(self.server.unload)
+        give_back_freed_memory()
+
+    def _load_next(self, asked: dict[str, Any]) -> None:
+        """Load another model; the workers are asked for it when that is done."""
+        if self.model is None:
+            self.values.store(self, asked)  # what the node is configured with next
+            return
+        try:
+            self.change.load(asked, self.values)
+        except CoedgeError as error:
+            self.get_logger().error(f"the model stays {self.values['model']}: {error}")
+            self.report.say(None, f"could not change the model to {asked['model']}: {error}")
+
     def _plan(self, order: MakePlan) -> None:
-        """Solve for the workers that are there, publish the plan under a new epoch."""
-        began_s = time.monotonic()
-        outcome = self.solver.solve(list(order.members), order.estimates)
-        schedule = derive_schedule(self.model.graph, outcome.plan)
-        self._epoch += 1
-        message = messages.plan_to_message(
-            outcome.plan, self.session, self._epoch,
-            model=self.values["model"], model_arguments=self.values["model_arguments"],
-            planner=self.values["planner"], objective=self.values["objective"],
-            deadline_s=outcome.deadline_s or 0.0, frame_timeout_s=self.values["frame_timeout_s"],
-            predicted_latency_s=outcome.latency_s, predicted_energy_j=outcome.energy_j,
-            explanation=outcome.explanation,
-        )  # fmt: skip
-        message.header.stamp = self.get_clock().now().to_msg()
-        instances = {m.name: m.instance for m in order.members}
-        plan = IssuedPlan(
-            self._epoch, schedule, message, instances, time.monotonic(), order.estimates, outcome.compute_s
-        )
-        self._check_depth(plan)
+        plan = self.planning.make(order)
         self.server.commands.post(lambda: self.server.expect(plan))
         self.report.planned(plan, order.reason)
-        message.planning_ms = (time.monotonic() - began_s) * 1e3
-        self.plans.publish(message)
+        self.planning.publish(plan)
         self.supervisor.issued(plan)
-        self.standby.submit(self.solver.prepare_for_losses, list(order.members), order.estimates)
-        self.get_logger().info(f"{self.report.text}. {outcome.explanation}")
-
-    def _check_depth(self, plan: IssuedPlan) -> None:
-        """Too small a depth loses fragments silently, so say it."""
-        in_flight = self.values["frames_in_flight"]
-        name, count = messages.most_messages(plan.schedule, self.values["chunk_bytes"])
-        if count * in_flight > self.values["fragment_depth"]:
-            self.get_logger().warning(
-                f"plan {plan.epoch} sends {name} up to {count} messages a frame, with {in_flight} frames in flight "
-                f"more than fragment_depth {self.values['fragment_depth']}: raise it on all nodes"
-            )
+        self.planning.prepare_for_losses(order)
+        self.get_logger().info(f"{self.report.text}. {plan.message.explanation}")
 
     # -- executor thread ----------------------------------------------------------------------------------------------
 
@@ -156,10 +163,13 @@ class PartitionManager(Node):
         except UserError as error:
             self._trouble.error(f"a worker's status is ignored: {error}")
             return
-        heard = self.membership.heard(_member(message))
-        name = message.name
+        name, member = message.name, _member(message)
+        before = self.membership.members.get(name)
+        heard = self.membership.heard(member)
+        is_news = False
         if heard not in (Heard.NAMESAKE, Heard.TOO_MANY):
             self.adaptation.heard(message)
+            is_news = before is None or member.standing != before.standing
         if heard is Heard.JOINED:
             self.get_logger().info(f"worker {name} on {message.host} is there")
             cluster = self.cluster
@@ -173,47 +183,73 @@ class PartitionManager(Node):
             self._trouble.error(
                 f"two workers are called {name}, the older one is not used: give each its own worker_name"
             )
+        if is_news:  # somebody may wait for just this
+            self._matched_s = float("-inf")
+        if is_news or time.monotonic() - self._supervised_s > 0.5 * SUPERVISE_S:  # awake as it is: the timer need not
+            self.supervise()
 
     def supervise(self) -> None:
-        """Ten times per second: who is there, is a plan needed, is the proposed one prepared everywhere."""
-        if self.model is None:
-            return
+        """Ten times per second and when a worker has news: who is there, what plan is needed, is it prepared."""
         now_s = time.monotonic()
         late_s = now_s - self._supervised_s - SUPERVISE_S
         self._supervised_s = now_s
+        self._timer.reset()
         if late_s > SUPERVISE_S:  # statuses may wait to be read
             self.membership.excuse(late_s)
         for name in self.membership.lose_silent(now_s, () if late_s > SUPERVISE_S else self.server.waited_for):
             self.get_logger().warning(f"worker {name} is silent: it is gone")
+        if self.model is not None and self.is_active:
+            self._act(now_s)
+
+    def _act(self, now_s: float) -> None:
         self.adaptation.take_in(self.server.served)
         self.supervisor.estimates = self.adaptation.estimates
+        limit_s = self.values["wait_for_workers_s"]
+        # a plan under way for the model before would be taken for one of the next
+        if not self.supervisor.is_planning and (found := self.change.look(self.membership.members, now_s, limit_s)):
+            self._use(found)
+        self.membership.busy = self.change.lacking
+        if aims := self.planning.changed_aims():
+            self.supervisor.aims_changed(aims)
         graph = self.model.graph
-        reachable = self.server.channel.matched()
-        action = self.supervisor.step(now_s, graph.digest, tuple(graph.input.shape[2:]), reachable)
+        if now_s - self._matched_s > MATCHED_S or not self.supervisor.is_settled:
+            self._matched_s, self._matched = now_s, self.server.channel.matched()
+        size = tuple(graph.input.shape[2:])
+        action = self.supervisor.step(now_s, graph.digest, size, self._matched)
         if isinstance(action, MakePlan):
             self.get_logger().info(f"plans: {action.reason}")
             self.loader.submit(self._plan, action)
         elif isinstance(action, SwitchTo):
             self.report.say(ManagerStatus.STATE_ACTIVE)
-            self.server.commands.post(lambda: self.server.switch(action.plan))
+            self.server.commands.post(lambda: self.server.switch(action))
+            self.server.commands.post(self.report.send_soon)  # images are read by then
         elif isinstance(action, GoAlone):
             self.get_logger().error("no worker is left: the manager answers alone until one comes back")
             self.report.say(ManagerStatus.STATE_ALONE, "no worker is left: answers alone")
             self.server.commands.post(self.server.go_alone)
+            self.server.commands.post(self.report.send_soon)
         elif self.supervisor.waits_for and self.supervisor.proposed is None and self.supervisor.in_force is None:
             self._say_who_is_missing(now_s)
         else:
             self._look_for_better(now_s)
+
+    def _use(self, found: LoadedChange) -> None:
+        """Plan for another model from now on."""
+        self.values.store(self, found.asked)
+        self.planning.use(found.model.graph)
+        self.supervisor, self.model = self._new_supervisor(), found.model
+        self.server.commands.post(lambda: self.server.change_model(found.model, found.results))
+        self.get_logger().info(f"answers with {found.asked['model']} from now on")
 
     def _look_for_better(self, now_s: float) -> None:
         plan, members = self.supervisor.in_force, self.membership.members
         if plan is None or self.supervisor.proposed or not all(name in members for name in plan.instances):
             return
         if self.adaptation.should_compare(now_s, plan):
-            self.standby.submit(self._compare, plan, [members[name] for name in plan.instances], now_s)
+            self.planning.standby.submit(self._compare, plan, [members[name] for name in plan.instances], now_s)
 
     def _compare(self, plan: IssuedPlan, members: list[Member], now_s: float) -> None:
-        if order := self.adaptation.compare(self.solver, plan, members, now_s):
+        if order := self.adaptation.compare(self.planning.solver, plan, members, now_s):
             self.supervisor.found_better(plan.epoch, order)
 
     def _say_who_is_missing(self, now_s: float) -> None:
@@ -231,6 +267,48 @@ class PartitionManager(Node):
                 throttle_duration_sec=10.0,
             )
 
+    def _new_supervisor(self) -> Supervisor:
+        membership = self.membership
+        return Supervisor(
+            membership, self.session, self.values["wait_for_workers_s"], time.monotonic(),
+            missing=list(membership.expected),
+        )  # fmt: skip
+
+    def start_work(self) -> None:
+        """See `ManagedNode`: frames are served as soon as there is a plan, at once where there is one from before."""
+        self.supervisor.started_s = time.monotonic()
+        self.links.is_on = True
+        self._set_door()
+
+    def stop_work(self) -> None:
+        """See `ManagedNode`: no images are taken, frames under way are finished, the plan stays."""
+        self.links.is_on = False
+        self._set_door()
+        self.speak()
+
+    def speak(self) -> None:
+        """See `ManagedNode`."""
+        self.report.send()
+
+    def _set_door(self) -> None:
+        is_open = self.is_active and self.is_enabled
+        self.server.commands.post(lambda: self.server.let_in(is_open))
+
+    def _enable(self, request: SetBool.Request, response: SetBool.Response) -> SetBool.Response:
+        self.is_enabled = request.data
+        self._set_door()
+        response.success, response.message = True, self.why_no_images() or "takes images"
+        return response
+
+    def why_no_images(self) -> str:
+        """Why no images are taken although the manager could, for people; "" when they are, or it cannot."""
+        if self.is_loading or self.report.state == ManagerStatus.STATE_ERROR:
+            return ""
+        if not self.is_active:
+            return self.state_text()
+        name = self.get_fully_qualified_name()
+        return "" if self.is_enabled else f"disabled: ros2 service call {name}/enable std_srvs/SetBool '{{data: true}}'"
+
     def serve(self, stop: threading.Event) -> None:
         """Data loop on the main thread."""
         self.server.serve(stop)
@@ -238,10 +316,8 @@ class PartitionManager(Node):
     def close(self) -> None:
         """Tell the workers that the session ends; let go of the data side."""
         with contextlib.suppress(Exception):  # the context may be gone already
-            self.plans.publish(
-                PlanMessage(action=PlanMessage.RELEASE, protocol_version=PROTOCOL_VERSION, session=self.session)
-            )
-            self.plans.wait_for_all_acked(Duration(seconds=RELEASE_LIMIT_S))
+            self.planning.release()
+            self.planning.wait_until_heard()
         self.server.close()
 
 

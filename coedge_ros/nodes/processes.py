@@ -65,8 +65,9 @@ class ProcessGroup:
         return self.output / f"{name}.log"
 
     def code_of(self, spec: ProcessSpec) -> str:
-        """Python code that runs a process."""
-        return f"import sys; from coedge_ros.nodes.{spec.executable} import main; sys.exit(main())"
+        """Python code that runs a process; as in the executables, imports are not looked through for garbage."""
+        imports = f"from coedge_ros.nodes.{spec.executable} import main"
+        return f"import gc, sys; gc.disable(); {imports}; gc.freeze(); gc.enable(); sys.exit(main())"
 
     def _command(self, spec: ProcessSpec) -> list[str]:
         path = Path(self._folder.name) / f"{spec.name}.yaml"

@@ -56,6 +56,11 @@ BATTERY = _profile(1, reliable=False)
 MANAGER_STATUS = _profile(1, latched=True)
 # Every accepted frame has exactly one answer, so none may be lost between two reads of a slow reader.
 RESULT = _profile(100)
+# The same for those who read vision_msgs.
+VISION_MSGS = _profile(10)
+# Reliable serves both kinds of reader; images are large, and only the newest is worth having.
+LABELS = _profile(5)
+OVERLAY = _profile(1)
 # Sent again several times per second, so a late rviz needs no history.
 MARKERS = _profile(1)
 # rviz asks for reliable by default; only the newest picture is worth showing.

@@ -8,12 +8,14 @@ from coedge_ros.planning.tracking import Estimates, changes
 from coedge_ros.spec.cluster import ClusterSpec
 
 LOOK_S = 1.0  # between two looks: each takes some tenths of a second of a processor
+MOST_LOOK_S = 8.0  # where looks find nothing, each pause is twice the one before
 HOLD_S = 1.5  # between two plans for speed's sake
 CALM_S = 10.0  # two plans within this time make the next one wait twice as long
 MOST_HOLD_S = 60.0
 PLAIN = 2.0  # a change by such a factor needs to last half as long
-URGENT_GAIN = 0.35  # what another plan saves when a link was cut; it need not wait for all of a long pause
+URGENT_GAIN = 0.35  # what another plan saves after a plain change; it need not wait for all of a long pause
 URGENT_HOLD = 1 / 4  # of the pause
+CUT = 4.0  # a link that changes by such a factor is no noise, however often plans have changed before: no pause at all
 
 
 @dataclass
@@ -32,8 +34,10 @@ class Replanning:
     _looked_at: Estimates | None = None  # figures for which no plan saved `_looked_gain`
     _looked_gain: float = 0.0
     _looked_s: float = float("-inf")
+    _look_s: float = LOOK_S
     _replanned_s: float = float("-inf")
     _hold_s: float = HOLD_S
+    _is_cut: bool = False  # at the last look
 
     def is_due(
         self, now_s: float, epoch: int, planned: Estimates, now: Estimates, margin: float, after_s: float
@@ -53,41 +57,46 @@ class Replanning:
             For how long figures must differ; half of it when one is `PLAIN` times another.
         """
         if epoch != self._epoch:
-            self._epoch, self._looked_at, self._differs_since_s = epoch, None, None
+            self._epoch, self._looked_at, self._differs_since_s, self._look_s = epoch, None, None, LOOK_S
         is_known = self._looked_at is not None and self._looked_gain <= self.least_gain(now_s, margin)
-        known = [planned, self._looked_at] if is_known else [planned]
-        if any(self._is_near(figures, now, margin) for figures in known):
+        found = changes(planned, now, self.cluster)  # largest first
+        others = changes(self._looked_at, now, self.cluster) if is_known else found
+        most = min(found[0].ratio, others[0].ratio) if found and others else 1.0
+        if most <= 1 + margin:
             self._differs_since_s = None
             return False
         if self._differs_since_s is None:
             self._differs_since_s = now_s
-        plain = max(change.ratio for change in changes(planned, now, self.cluster)) >= PLAIN
+        plain = found[0].ratio >= PLAIN
         has_lasted = now_s - self._differs_since_s >= (after_s / 2 if plain else after_s)
-        if not has_lasted or now_s - self._looked_s < LOOK_S:
+        if not has_lasted or now_s - self._looked_s < (LOOK_S if most >= PLAIN else self._look_s):
             return False
+        self._is_cut = any(change.is_link and change.ratio >= CUT for change in found)
         if self._rests(now_s):
-            rested = now_s - self._replanned_s >= max(HOLD_S, URGENT_HOLD * self._hold_s)
-            if not plain or not rested:
+            rest_s = LOOK_S if self._is_cut else max(HOLD_S, URGENT_HOLD * self._hold_s)
+            if not plain or now_s - self._replanned_s < rest_s:
                 return False
         self._looked_s = now_s
         return True
 
     def least_gain(self, now_s: float, margin: float) -> float:
-        """What another plan must save now: more than the margin while it rests."""
-        return max(margin, URGENT_GAIN) if self._rests(now_s) else margin
+        """What another plan must save now: more than the margin while it rests, unless a link was cut."""
+        return max(margin, URGENT_GAIN) if self._rests(now_s) and not self._is_cut else margin
 
     def found_little(self, figures: Estimates, gain: float) -> None:
         """No plan saves `gain` with these figures."""
         self._looked_at, self._looked_gain, self._differs_since_s = figures, gain, None
+        self._look_s = min(2 * self._look_s, MOST_LOOK_S)
 
     def _rests(self, now_s: float) -> bool:
         return now_s - self._replanned_s < self._hold_s
 
     def replanned(self, now_s: float) -> None:
-        """Another plan is made for the figures of now."""
-        flaps = now_s - self._replanned_s < max(CALM_S, 2 * self._hold_s)
-        self._hold_s = min(2 * self._hold_s, MOST_HOLD_S) if flaps else HOLD_S
-        self._replanned_s, self._differs_since_s = now_s, None
+        """Another plan is made for the figures of now.
 
-    def _is_near(self, before: Estimates, after: Estimates, margin: float) -> bool:
-        return all(change.ratio <= 1 + margin for change in changes(before, after, self.cluster))
+        After a cut the next may come soon: the links of a host are measured one after the other, and the first plan may
+        not have known of all.
+        """
+        flaps = now_s - self._replanned_s < max(CALM_S, 2 * self._hold_s)
+        self._hold_s = LOOK_S if self._is_cut else min(2 * self._hold_s, MOST_HOLD_S) if flaps else HOLD_S
+        self._replanned_s, self._differs_since_s = now_s, None

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -10,10 +12,10 @@ import torch
 from coedge_ros.execution.comparison import Comparison
 from coedge_ros.execution.coordinator import Answer, Usage
 from coedge_ros.graph.loading import LoadedModel
-from coedge_ros.msg import ClassScore, InferenceResult
+from coedge_ros.msg import ClassScore, Detection, InferenceResult
 from coedge_ros.nodes import messages
-from coedge_ros.nodes.answers import best_classes
 from coedge_ros.nodes.frames import Frame
+from coedge_ros.nodes.task_heads import TaskHeads
 from coedge_ros.spec.cluster import ClusterSpec, Power
 from coedge_ros.spec.schedule import MANAGER_NAME
 
@@ -24,17 +26,33 @@ class ResultMaker:
     Parameters
     ----------
     loaded : LoadedModel
-        For its labels.
+        For its labels and its decoder.
     cluster : ClusterSpec
         For the workers' powers.
     values : dict
         Parameters of the manager, followed as they change.
     session : int
         Of the manager.
+    say : callable
+        Takes an error for people, as often as it happens.
+
+    Raises
+    ------
+    UserError
+        If the parameter `task` asks for what the model cannot give.
     """
 
-    def __init__(self, loaded: LoadedModel, cluster: ClusterSpec, values: dict[str, Any], session: int):
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        cluster: ClusterSpec,
+        values: dict[str, Any],
+        session: int,
+        say: Callable[[str], None] = lambda text: None,
+    ):
         self.loaded, self.cluster, self.values, self.session = loaded, cluster, values, session
+        self.model = loaded.spec
+        self.heads = TaskHeads(loaded, values, say)
 
     def __call__(
         self,
@@ -46,13 +64,10 @@ class ResultMaker:
         checked: Comparison | None = None,
     ) -> InferenceResult:
         """Result of a frame at `now_s`; `answer` is None when the manager has answered alone, for the reason given."""
-        result = InferenceResult(
-            header=frame.header, model=self.values["model"], session=self.session, frame=frame.number
-        )
-        result.classes = [
-            ClassScore(id=i, label=label, probability=p)
-            for i, label, p in best_classes(outputs, self.loaded.labels, self.values["classes"])
-        ]
+        result = InferenceResult(header=frame.header, model=self.model, session=self.session, frame=frame.number)
+        result.classes = [ClassScore(id=i, label=label, probability=p) for i, label, p in self.heads.classes(outputs)]
+        found = self.heads.detections(outputs, frame.pixels.shape[:2], frame.source_size)
+        result.detections = [Detection(**asdict(one)) for one in found]
         if self.values["publish_tensors"]:
             result.tensors = [messages.tensor_to_message(name, t) for name, t in outputs.items()]
         result.attempts = min(frame.attempts, 2**16 - 1)

@@ -11,7 +11,12 @@ from collections.abc import Callable, Iterator
 from typing import Protocol
 
 import rclpy
-from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
+from rclpy._rclpy_pybind11 import RCLError
+from rclpy.exceptions import (
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    NotInitializedException,
+)
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.signals import SignalHandlerOptions
@@ -51,19 +56,25 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
     args : list of str, optional
         Command line; None for the process's own.
     """
-    node = None
+    node, is_up = None, False
     try:
         with security_told(), _numbers_of_its_own():
             rclpy.init(args=args)
+            is_up = True
             node = make_node()
         warn_if_unsecured(node, args)
-        rclpy.spin_until_future_complete(node, node.done)
+        rclpy.spin_until_future_complete(node, node.done, SingleThreadedExecutor())
         return EXIT_DONE
     except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         # stderr as well as the log: a start from a script should not need to read ROS logs.
         print(f"error: {error}", file=sys.stderr, flush=True)
         return EXIT_USER_ERROR
     except (KeyboardInterrupt, ExternalShutdownException):
+        return EXIT_DONE
+    except (RCLError, NotInitializedException):
+        # rclpy's signal handler ends the context on a thread of its own: whatever was just using it fails like this.
+        if not is_up or rclpy.ok():
+            raise
         return EXIT_DONE
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a launch file sends a second one while the first is handled
@@ -89,6 +100,7 @@ class Server(Protocol):
     """What `run_with_data_loop` runs: a node whose main thread carries data, and whose `loader` does slow work."""
 
     loader: Loader
+    stopping: threading.Event  # set when the process ends
 
     def serve(self, stop: threading.Event) -> None:
         """Data loop of the main thread, until `stop` is set; waits for no longer than a fraction of a second."""
@@ -136,6 +148,7 @@ def run_with_data_loop(make_node: Callable[[], Node], args: list[str] | None = N
             node = make_node()
         warn_if_unsecured(node, args)
         executor.add_node(node)
+        node.stopping = stop
         deaf = _Deafness(node, renew if is_renewable else None)
         thread = threading.Thread(target=_spin, args=(executor, node, stop, deaf.look), name="control")
         thread.start()

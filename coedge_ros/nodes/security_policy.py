@@ -25,6 +25,18 @@ NODE_SERVICES = tuple(
         "set_parameters", "set_parameters_atomically",
     )
 )  # fmt: skip
+# What rclpy gives to managed nodes besides.
+MANAGED_SERVICES = tuple(
+    f"~/{name}"
+    for name in (
+        "change_state",
+        "get_available_states",
+        "get_available_transitions",
+        "get_state",
+        "get_transition_graph",
+    )
+)
+TRANSITIONS = "~/transition_event"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +48,16 @@ class NodeAccess:
     publish, subscribe : tuple of str
         Topics.
     reply : tuple of str
-        Services that it offers. None of our nodes calls one.
+        Services that it offers.
+    request : tuple of str
+        Services that it calls.
     """
 
     node: str
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
     reply: tuple[str, ...] = ()
+    request: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +140,9 @@ def _data_node(name: str, hosts: dict[str, str], publish=(), subscribe=()) -> No
 def _worker(name: str, hosts: dict[str, str], more: tuple[str, ...]) -> tuple[NodeAccess, ...]:
     control = NodeAccess(
         name,
-        (topics.WORKER_STATUS, topics.LINK_REPORTS, *_probes_to(name, hosts), EVENTS, LOG),
+        (topics.WORKER_STATUS, topics.LINK_REPORTS, *_probes_to(name, hosts), TRANSITIONS, EVENTS, LOG),
         (topics.PARTITION_PLAN, topics.WORKER_STATUS, link_probes_topic(name), *more),
-        NODE_SERVICES,
+        ("~/set_model", *MANAGED_SERVICES, *NODE_SERVICES),
     )
     return control, _data_node(name, hosts)
 
@@ -141,20 +156,33 @@ def _manager(hosts: dict[str, str], images: tuple[str, ...], more: tuple[str, ..
             topics.DIAGNOSTICS,
             topics.LINK_REPORTS,
             *_probes_to(MANAGER, hosts),
+            TRANSITIONS,
             EVENTS,
             LOG,
         ),
         (topics.WORKER_STATUS, link_probes_topic(MANAGER), topics.LINK_REPORTS, *more),
-        ("~/clear_self_check", *NODE_SERVICES),
+        ("~/clear_self_check", "~/enable", "~/set_model", *MANAGED_SERVICES, *NODE_SERVICES),
+        tuple(f"{name}/set_model" for name in hosts if name != MANAGER),
     )
-    return control, _data_node(MANAGER, hosts, (topics.RESULT,), images)
+    # Published by the data node under the manager's name. vision_msgs may be installed there or not.
+    others = (topics.CLASSIFICATION, topics.DETECTIONS, topics.LABELS, topics.OVERLAY)
+    answers = (topics.RESULT, *(other.replace("~", MANAGER_NODE, 1) for other in others))
+    return control, _data_node(MANAGER, hosts, answers, images)
 
 
 def _visualizer(images: tuple[str, ...], more: tuple[str, ...]) -> NodeAccess:
     return NodeAccess(
         VISUALIZER_NODE,
         (topics.LOAD_MARKERS, topics.ANNOTATED_IMAGE, topics.DIAGNOSTICS, EVENTS, LOG),
-        (topics.WORKER_STATUS, topics.PARTITION_PLAN, topics.FRAME_NAME, *images, topics.RESULT, *more),
+        (
+            topics.WORKER_STATUS,
+            topics.MANAGER_STATUS,
+            topics.PARTITION_PLAN,
+            topics.FRAME_NAME,
+            *images,
+            topics.RESULT,
+            *more,
+        ),
         NODE_SERVICES,
     )
 
@@ -179,6 +207,7 @@ def policy_xml(enclaves: Iterable[EnclaveAccess]) -> str:
                 ("topic", "publish", access.publish),
                 ("topic", "subscribe", access.subscribe),
                 ("service", "reply", access.reply),
+                ("service", "request", access.request),
             ):
                 if names:
                     rule = ElementTree.SubElement(profile, f"{kind}s", {action: "ALLOW"})

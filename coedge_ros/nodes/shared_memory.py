@@ -129,11 +129,13 @@ def _is_left(lock: Path) -> bool:
 def hold_dead_ports(domain: int, folder: Path = FOLDER) -> list[socket.socket]:
     """Occupy the UDP ports of the same numbers, so that Fast DDS takes others for this process.
 
-    Keep the sockets until the participant exists. At most MOST_HELD are held, the highest, which died last.
+    Keep the sockets until the participant exists. At most MOST_HELD are held, the highest, which died last. Processes
+    that start at the same time hold the same ones: none of them gets one that another has just let go.
     """
     held = []
     for number in dead_ports(domain, folder)[-MOST_HELD:]:
         one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)  # Fast DDS does not set it, so it is kept out
         try:
             one.bind(("", number))
             held.append(one)

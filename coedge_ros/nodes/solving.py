@@ -25,6 +25,8 @@ from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
 
 _REMEMBERED = 64  # plans
+AIMS = ("objective", "deadline_s", "deadline_factor")  # parameters that may change while frames are served
+NEAR = 2.0  # announced speeds of one worker that differ by less
 NOTHING = Estimates()  # all is as announced and as the cluster file says
 
 
@@ -44,6 +46,8 @@ class Solved:
     compute_s : mapping of str to float
         Time that each worker's kernels take for a frame with the speed that it announced, neither pretended nor
         estimated: what its own count is compared with.
+    estimates : Estimates
+        Of speeds and links that it was made for.
     """
 
     plan: PartitionPlan
@@ -52,6 +56,7 @@ class Solved:
     energy_j: float
     explanation: str
     compute_s: Mapping[str, float] = field(default_factory=dict)
+    estimates: Estimates = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +73,13 @@ class Comparison:
             f"predicted {self.latency_s * 1e3:.1f} ms and {self.energy_j:.3g} J with the plan in force, "
             f"{self.best.latency_s * 1e3:.1f} ms and {self.best.energy_j:.3g} J with another"
         )
+
+
+def _is_near(speeds: Mapping[str, float], others: Mapping[str, float]) -> bool:
+    """Whether it is the same workers, of about the same speeds."""
+    return speeds.keys() == others.keys() and all(
+        others[name] / NEAR < speed < others[name] * NEAR for name, speed in speeds.items()
+    )
 
 
 def _gain(request: PlanRequest, before: Prediction, after: Prediction) -> float:
@@ -98,6 +110,10 @@ class Solver:
         self._lock = threading.Lock()
         self._solved: OrderedDict[tuple, Solved] = OrderedDict()
 
+    def aims(self) -> tuple:
+        """What plans are made for, as the parameters say now."""
+        return tuple(self.values[name] for name in AIMS)
+
     def power_of(self, worker: str) -> Power:
         """Configured power of a worker; none for one that is not in the file."""
         return self.cluster.worker(worker).power if worker in self.cluster.worker_names else Power()
@@ -110,7 +126,7 @@ class Solver:
         UserError
             When there is nothing to plan. A deadline that cannot be met is no such case: the nearest plan is used.
         """
-        key = tuple(sorted((m.name, m.speed_macs_per_s) for m in members)), estimates.key()
+        key = self._key(members, estimates)
         solved = self._solved.get(key) or self._solve(members, estimates)  # not locked: nobody waits for another's plan
         with self._lock:
             self._solved[key] = solved
@@ -118,6 +134,26 @@ class Solver:
             while len(self._solved) > _REMEMBERED:
                 self._solved.popitem(last=False)
         return solved
+
+    def solve_at_once(self, members: list[Member], estimates: Estimates = NOTHING) -> Solved:
+        """As `solve`; while frames wait, the newest plan for the same workers will do, whatever was estimated then.
+
+        A worker that was started again announces another speed than before, as it measured it this time.
+
+        Whether another is better now is found out afterwards, as for any plan in force.
+        """
+        speeds, figures, aims = self._key(members, estimates)
+        with self._lock:
+            known = dict(self._solved)
+        now = dict(speeds)
+        near = [(of, solved) for (of, _, to), solved in known.items() if to == aims and _is_near(dict(of), now)]
+        if not near or (speeds, figures, aims) in known:
+            return self.solve(members, estimates)
+        of, solved = near[-1]
+        return solved if of == speeds else replace(solved, compute_s=self._compute_s(solved.plan, members))
+
+    def _key(self, members: list[Member], estimates: Estimates) -> tuple:
+        return tuple(sorted((m.name, m.speed_macs_per_s) for m in members)), estimates.key(), self.aims()
 
     def compare(self, plan: PartitionPlan, members: list[Member], estimates: Estimates) -> Comparison:
         """A plan for just these workers against the best one for what is estimated now."""
@@ -152,7 +188,7 @@ class Solver:
         text = outcome.explanation if outcome.is_feasible else f"{outcome.explanation} NOT MET: {outcome.binding}"
         return Solved(
             outcome.plan, request.deadline_s, predicted.latency_s if predicted else math.nan,
-            predicted.energy_j if predicted else math.nan, text, self._compute_s(outcome.plan, members),
+            predicted.energy_j if predicted else math.nan, text, self._compute_s(outcome.plan, members), estimates,
         )  # fmt: skip
 
     def _compute_s(self, plan: PartitionPlan, members: list[Member]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from coedge_ros.spec.schedule import Schedule
 PREPARE_LIMIT_S = 15.0  # building programs takes tenths of a second; a worker may still be loading its model
 UNUSABLE_LIMIT_S = 5.0  # workers that live but cannot be used for so long are no help to a frame
 RETRY_S = 2.0  # after a plan could not be made
+TOGETHER_S = 0.3  # a worker that joins waits so long for others that are still loading: robots are switched on together
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +63,31 @@ class IssuedPlan:
 
 @dataclass(frozen=True, slots=True)
 class MakePlan:
-    """Solve for these workers with these estimates of speeds and links."""
+    """Solve for these workers with these estimates of speeds and links; where frames wait for it, it is urgent."""
 
     members: tuple[Member, ...]
     reason: str
     estimates: Estimates = field(default_factory=Estimates)
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class SwitchTo:
-    """Use a plan from the next frame on."""
+    """Use a plan from the next frame on.
+
+    Attributes
+    ----------
+    leaving : mapping of str to int
+        Workers of the plan before that are not in this one but live and still have theirs, so that they finish the
+        frames under way: name to instance.
+    """
 
     plan: IssuedPlan
+    leaving: Mapping[str, int] = field(default_factory=dict)
+
+    def finishes(self, old: IssuedPlan) -> bool:
+        """Whether all workers of a plan before are still there to finish its frames."""
+        return all(self.plan.shares_process(old, w) or self.leaving.get(w) == old.instances[w] for w in old.workers)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +123,10 @@ class Supervisor:
     waits_for: str = ""  # who is missing and why, until the first plan
     estimates: Estimates = field(default_factory=Estimates)  # of speeds and links, as they are now
     _better: tuple[int, MakePlan] | None = None  # an order in place of the plan with that epoch
+    _changed_aims: str = ""
     _is_planning: bool = False
+    _recovers: bool = False  # workers come back after all were lost
+    _joins_since_s: float | None = None
     _retry_s: float = 0.0
     _unusable_since_s: float | None = None
 
@@ -122,6 +139,20 @@ class Supervisor:
         """The plan that was asked for could not be made; it is asked for again after a while."""
         self._retry_s = now_s + RETRY_S
         self._is_planning = False
+
+    @property
+    def is_planning(self) -> bool:
+        """Whether a plan was asked for that is neither issued nor failed."""
+        return self._is_planning
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether a plan is in force that uses all who are expected, and no other is on its way."""
+        return self.in_force is not None and self.proposed is None and not self.missing
+
+    def aims_changed(self, what: str) -> None:
+        """What plans are made for is another thing now, in words: plan again as soon as nothing else has to be done."""
+        self._changed_aims = what
 
     def found_better(self, epoch: int, order: MakePlan) -> None:
         """Another plan is better now than that of an epoch; the order is given when nothing else has to be done."""
@@ -156,12 +187,25 @@ class Supervisor:
         if forgetful := self._forgetful():
             return self._plan(usable, f"{', '.join(forgetful)} lost the plan")
         if new := [m.name for m in usable if latest.instances.get(m.name) != m.instance]:
-            return self._plan(usable, f"with {', '.join(new)}")
+            if self._others_are_coming(now_s):
+                return None
+            return self._plan(usable, f"with {', '.join(new)}", is_urgent=self._recovers)
+        if self._changed_aims and self.proposed is None and usable:
+            return self._plan(usable, self._changed_aims)
         return self._improve()
 
-    def _plan(self, usable: list[Member], reason: str, estimates: Estimates | None = None) -> MakePlan:
+    def _others_are_coming(self, now_s: float) -> bool:
+        if self._joins_since_s is None:
+            self._joins_since_s = now_s
+        is_early = now_s - self._joins_since_s < TOGETHER_S
+        return is_early and not all(m.ready for m in self.membership.members.values())
+
+    def _plan(
+        self, usable: list[Member], reason: str, estimates: Estimates | None = None, is_urgent: bool = False
+    ) -> MakePlan:
         self._is_planning, self.is_alone, self._unusable_since_s = True, False, None
-        return MakePlan(tuple(usable), reason, estimates or self.estimates)
+        self._changed_aims, self._joins_since_s = "", None
+        return MakePlan(tuple(usable), reason, estimates or self.estimates, is_urgent)
 
     def _improve(self) -> MakePlan | None:
         if self._better is None or self.proposed is not None:
@@ -174,7 +218,8 @@ class Supervisor:
 
     def _begin(self, usable: list[Member], now_s: float) -> Action | None:
         if self.is_alone:  # whoever comes back is used at once
-            return self._plan(usable, f"{', '.join(m.name for m in usable)} came back") if usable else None
+            names = ", ".join(m.name for m in usable)
+            return self._plan(usable, f"{names} came back", is_urgent=True) if usable else None
         reasons = ", ".join(f"{name} ({self.membership.reason(name)})" for name in self.missing)
         self.waits_for = reasons or "workers"
         if usable and not self.missing:
@@ -191,26 +236,38 @@ class Supervisor:
     def _without(self, gone: list[str], latest: IssuedPlan, usable: list[Member], now_s: float) -> Action | None:
         if usable:
             # with the estimates of that plan, because for its losses plans were solved beforehand
-            return self._plan(usable, f"without {', '.join(gone)}", latest.estimates)
+            return self._plan(usable, f"without {', '.join(gone)}", latest.estimates, is_urgent=True)
         if len(gone) < len(latest.workers):  # some live, and will be connected in a moment
             self._unusable_since_s = self._unusable_since_s or now_s
             if now_s - self._unusable_since_s < UNUSABLE_LIMIT_S:
                 return None
         self.proposed = self.in_force = None
-        self.is_alone, self._unusable_since_s = True, None
+        self.is_alone = self._recovers = True
+        self._unusable_since_s = None
         return GoAlone()
 
     def _acknowledged(self) -> SwitchTo | None:
         plan = self.proposed
         if plan is None or not all(self._has_prepared(w, plan) for w in plan.workers):
             return None
+        leaving = self._leaving(self.in_force, plan) if self.in_force else {}
         self.proposed, self.in_force = None, plan
-        return SwitchTo(plan)
+        self._recovers &= bool(self.missing)
+        return SwitchTo(plan, leaving)
+
+    def _leaving(self, old: IssuedPlan, new: IssuedPlan) -> dict[str, int]:
+        return {
+            worker: old.instances[worker]
+            for worker in old.workers
+            if worker not in new.workers
+            and self.membership.has_prepared(worker, old.instances[worker], self.session, old.epoch)
+        }
 
     def _has_prepared(self, worker: str, plan: IssuedPlan) -> bool:
-        if not self.membership.is_alive(worker, plan.instances[worker]):
-            return False
-        return (self.session, plan.epoch) in self.membership.members[worker].prepared
+        instance = plan.instances[worker]
+        return self.membership.is_alive(worker, instance) and self.membership.has_prepared(
+            worker, instance, self.session, plan.epoch
+        )
 
     def _forgetful(self) -> list[str]:
         if self.proposed or not self.in_force:

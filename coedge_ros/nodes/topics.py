@@ -1,4 +1,7 @@
-"""Names of all topics: relative, so that a namespace (`coedge` by default) or a remapping moves them."""
+"""Names of all topics: relative, so that a namespace (`coedge` by default) or a remapping moves them.
+
+`~` stands for the node's own name.
+"""
 
 import re
 
@@ -19,7 +22,11 @@ FRAGMENTS = "fragments"  # Fragment: one topic per receiver below this one
 FRAGMENT_REQUESTS = "fragment_requests"  # FragmentRequest: "send me these chunks again"
 LINK_PROBES = "link_probes"  # LinkProbe: one topic per receiver below this one
 LINK_REPORTS = "link_reports"  # LinkReport: what links between hosts carry
-LOAD_MARKERS = "load_markers"  # visualization_msgs/MarkerArray for rviz
+CLASSIFICATION = "~/classification"  # vision_msgs/Classification: the answers, where vision_msgs is installed
+DETECTIONS = "~/detections"  # vision_msgs/Detection2DArray: the same of a detector
+LABELS = "~/labels"  # sensor_msgs/Image: the class of each pixel of the camera's image, mono8
+OVERLAY = "~/overlay"  # sensor_msgs/Image: the camera's picture under the colours of its classes
+LOAD_MARKERS = "load_markers"  # visualization_msgs/MarkerArray: workers, manager and links, for rviz
 ANNOTATED_IMAGE = "annotated_image"  # sensor_msgs/Image: the frame, its bands and the answer
 DIAGNOSTICS = "/diagnostics"  # absolute: the one topic that all ROS diagnostic tools listen to
 

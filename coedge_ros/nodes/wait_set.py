@@ -8,6 +8,7 @@ would steal them.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ except ImportError:
 # and longer only in a process that has had nothing to do for a while.
 ACTIVE_WAIT_S = 0.002
 QUIET_WAIT_S = 0.005
-IDLE_WAIT_S = 0.05
+IDLE_WAIT_S = 0.1
 QUIET_FOR_S = 3.0
 
 
@@ -45,6 +46,9 @@ class Inlet(Protocol):
     def subscribe(self, kind: type, topic: str, profile: QoSProfile) -> Subscription:
         """Make a subscription and wait for it from now on."""
 
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """End a subscription; what has come and was not taken is gone."""
+
     def take(self, subscription: Subscription) -> Any | None:
         """Next message of a subscription; None when there is none."""
 
@@ -52,7 +56,7 @@ class Inlet(Protocol):
         """Sleep until a message may be there, `wake` is called, or the time is over."""
 
     def wake(self) -> None:
-        """End a wait early; called by any thread."""
+        """End a wait early; called by any thread, also one that goes on while the node is destroyed."""
 
     def close(self) -> None:
         """Let go of the entities before the node is destroyed."""
@@ -79,6 +83,12 @@ class WaitSetInlet:
         self._wait_set = None  # its size is fixed
         return subscription
 
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """See `Inlet`."""
+        self._subscriptions.remove(subscription)
+        self._wait_set = None
+        self._node.destroy_subscription(subscription)
+
     def take(self, subscription: Subscription) -> Any | None:
         """See `Inlet`."""
         with subscription.handle:
@@ -97,7 +107,8 @@ class WaitSetInlet:
 
     def wake(self) -> None:
         """See `Inlet`."""
-        self._guard.trigger()
+        with contextlib.suppress(RuntimeError):  # rclpy's InvalidHandle: nobody waits any more
+            self._guard.trigger()
 
     def close(self) -> None:
         """See `Inlet`."""
@@ -122,6 +133,11 @@ class ExecutorInlet:
         self._arrived[subscription] = arrived
         return subscription
 
+    def unsubscribe(self, subscription: Subscription) -> None:
+        """See `Inlet`."""
+        del self._arrived[subscription]
+        self._node.destroy_subscription(subscription)
+
     def take(self, subscription: Subscription) -> Any | None:
         """See `Inlet`."""
         arrived = self._arrived[subscription]
@@ -136,7 +152,8 @@ class ExecutorInlet:
 
     def wake(self) -> None:
         """See `Inlet`."""
-        self._guard.trigger()
+        with contextlib.suppress(RuntimeError):  # rclpy's InvalidHandle: nobody waits any more
+            self._guard.trigger()
 
     def close(self) -> None:
         """See `Inlet`."""

@@ -11,19 +11,19 @@ from dataclasses import dataclass, field
 from coedge_ros.drawing.cluster_view import ClusterView, EventLine, Health, PlanLines, WorkerLine
 from coedge_ros.drawing.views import natural
 from coedge_ros.msg import InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus, WorkerUsage
+from coedge_ros.nodes.byte_rate import ByteRate
 from coedge_ros.nodes.diagnostics import state_name
 from coedge_ros.nodes.frame_tally import FrameTally
 from coedge_ros.nodes.load_board import LoadBoard, stage_boundaries
 from coedge_ros.nodes.manager_status import STATES
+from coedge_ros.nodes.worker_speed import current_factor, is_slow
 
 SILENT_AFTER_S = 0.7  # workers speak several times per second
 LOST_AFTER_S = 1.5  # as the manager's lost_after_s ...
 LOADING_LOST_AFTER_S = 5.0  # ... and its patience with a worker that loads
 FORGET_AFTER_S = 60.0  # unless the manager expects the worker
-SLOW_BELOW = 0.75  # of its own speed at start
 USAGE_FRAMES = 50  # frames that a worker's means are of, at most ...
 USAGE_S = 3.0  # ... and how old they may be
-_RATE_S = 1.0  # over which bytes per second are counted, at least
 _MOST_WORKERS, _MOST_EVENTS = 64, 50  # names come from the network
 _SAID = re.compile(r"plan (\d+) \((.*?)\): ")  # the manager's message while it prepares a plan
 
@@ -34,7 +34,7 @@ class _Heard:
 
     status: WorkerStatus
     heard_s: float
-    counted: deque[tuple[float, int, int]] = field(default_factory=lambda: deque(maxlen=16))  # s, bytes in, bytes out
+    rate: ByteRate = field(default_factory=ByteRate)
     usages: deque[tuple[float, WorkerUsage]] = field(default_factory=lambda: deque(maxlen=USAGE_FRAMES))
     is_lost: bool = False
 
@@ -81,18 +81,16 @@ class WatchBoard:
             silent = f" after {now_s - known.heard_s:.1f} s" if known.is_lost else ""
             self._say(f"{status.name} is back{silent}{', started again' if is_new else ''}", "good")
             known.usages.clear()
-        if is_new:
-            known.counted.clear()
         self._note_state(known.status, status)
         known.status, known.heard_s, known.is_lost = status, now_s, False
-        known.counted.append((now_s, status.bytes_in, status.bytes_out))
+        known.rate.take(status, now_s)
 
     def _note_state(self, before: WorkerStatus, now: WorkerStatus) -> None:
         """States that keep a worker from work, and their end."""
         was, state = state_name(before), state_name(now)
-        if state != was and state in ("resting", "error"):
+        if state != was and state in ("resting", "inactive", "error"):
             self._say(f"{now.name}: {state}{', ' if now.message else ''}{now.message}", "bad")
-        elif state != was and was in ("resting", "error"):
+        elif state != was and was in ("resting", "inactive", "error"):
             self._say(f"{now.name} is {state} again", "good")
 
     def take_plan(self, plan: PartitionPlan, now_s: float) -> None:
@@ -168,10 +166,10 @@ class WatchBoard:
         if heard is None:
             return WorkerLine(name, color, Health.LOST, math.nan)
         status, silent_s = heard.status, now_s - heard.heard_s
-        speed = self._speed(status)
+        speed = current_factor(status, self._status)
         rows = _rows_of(plan, list(plan.workers).index(name)) if plan and name in plan.workers else 0
         usages = [usage for when_s, usage in heard.usages if now_s - when_s <= USAGE_S]
-        bytes_in, bytes_out = _per_second(heard.counted)
+        bytes_in, bytes_out = heard.rate.per_second()
         return WorkerLine(
             name=name, color=color, health=_health(status, silent_s, speed), silent_s=silent_s, load=status.load,
             rows=rows, share=rows / plan.height if plan and plan.height else math.nan,
@@ -179,11 +177,6 @@ class WatchBoard:
             energy_j=_mean(u.energy_j for u in usages), bytes_in_per_s=bytes_in, bytes_out_per_s=bytes_out,
             speed=speed,
         )  # fmt: skip
-
-    def _speed(self, status: WorkerStatus) -> float:
-        """As the manager tracks it from frames, or as an idle worker measures itself."""
-        tracked = {s.name: s.factor for s in self._status.speeds} if self._status else {}
-        return tracked.get(status.name, status.idle_factor)
 
     def _plan_lines(self, plan: PartitionPlan | None) -> PlanLines:
         if plan is None:
@@ -210,9 +203,9 @@ def _health(status: WorkerStatus, silent_s: float, speed: float) -> Health:
     if silent_s > SILENT_AFTER_S:
         return Health.SILENT
     state = state_name(status)
-    if state in ("loading", "resting", "error"):
+    if state in ("loading", "resting", "inactive", "error"):
         return Health(state)
-    return Health.SLOW if status.throttled or speed < SLOW_BELOW else Health.OK
+    return Health.SLOW if is_slow(status, speed) else Health.OK
 
 
 def _rows_of(plan: PartitionPlan, index: int) -> int:
@@ -221,16 +214,6 @@ def _rows_of(plan: PartitionPlan, index: int) -> int:
     if not first[-1]:
         return 0
     return round(plan.height * first[index + 1] / first[-1]) - round(plan.height * first[index] / first[-1])
-
-
-def _per_second(counted: deque[tuple[float, int, int]]) -> tuple[float, float]:
-    """Bytes in and out per second since the newest sample that is old enough; NaN before there is one."""
-    now_s, bytes_in, bytes_out = counted[-1]
-    before = next((sample for sample in reversed(counted) if now_s - sample[0] >= _RATE_S), None)
-    if before is None:
-        return math.nan, math.nan
-    span_s = now_s - before[0]
-    return max(0, bytes_in - before[1]) / span_s, max(0, bytes_out - before[2]) / span_s
 
 
 def _mean(values) -> float:

@@ -13,10 +13,10 @@ import socket
 import threading
 from collections import deque
 from pathlib import Path
+from typing import Any
 
 import torch
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup
-from rclpy.node import Node
 
 from coedge_ros.errors import UserError
 from coedge_ros.execution.allocator import give_back_freed_memory, keep_freed_memory, limit_kept_kernels
@@ -35,14 +35,16 @@ from coedge_ros.nodes.dds_channel import make_data_node
 from coedge_ros.nodes.flight_record import FlightRecord
 from coedge_ros.nodes.link_monitor import LinkMonitor
 from coedge_ros.nodes.loader import MOST, Loader
+from coedge_ros.nodes.managed import ManagedNode
 from coedge_ros.nodes.model_parameters import load_and_partition
+from coedge_ros.nodes.model_switch import offer_switch
 from coedge_ros.nodes.parameters import declare_parameters
 from coedge_ros.nodes.run import run_with_data_loop
 from coedge_ros.nodes.saying import Sayer
 from coedge_ros.nodes.wait_set import wait_for
 from coedge_ros.nodes.worker_parameters import PARAMETERS
 from coedge_ros.nodes.worker_status import WorkerReport
-from coedge_ros.profiling.own_speed import OwnSpeed
+from coedge_ros.profiling.own_speed import QUIET_S, OwnSpeed
 from coedge_ros.profiling.speed import kept_speed
 from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.schedule import MANAGER_NAME
@@ -50,7 +52,7 @@ from coedge_ros.spec.schedule import MANAGER_NAME
 MAX_FRAMES = 48  # under way at once: what a manager may have in flight (16), and as many of earlier attempts twice
 
 
-class Worker(Node):
+class Worker(ManagedNode):
     """Control side of a worker; the data side is `channel` and `bands`, used by the main thread only.
 
     Raises
@@ -99,7 +101,8 @@ class Worker(Node):
         )  # fmt: skip
         self._plans: deque[PlanMessage] = deque(maxlen=MOST)  # to be prepared; a flood pushes the oldest out
         self.loader = Loader(self._fail)
-        self.loader.submit(self._load)
+        offer_switch(self, self.values, lambda model: self.loader.submit(self._change_model, model))
+        self.autostart()
 
     # -- loader thread ------------------------------------------------------------------------------------------------
 
@@ -108,22 +111,31 @@ class Worker(Node):
         if self.model is None:  # without a model it is no use; a plan that does not fit says nothing about the worker
             self.report.say(WorkerStatus.STATE_ERROR, text)
 
-    def _load(self) -> None:
+    @property
+    def is_loaded(self) -> bool:
+        """See `ManagedNode`."""
+        return self.model is not None
+
+    def load(self) -> None:
+        """See `ManagedNode`; frames under way are computed meanwhile, with the model that they are for."""
         torch.set_num_threads(self.values["threads"])  # counts per thread that computes
         text = f"loads {self.values['model']}"
-        self.report.say(WorkerStatus.STATE_LOADING, text)
+        # a change of the model: with the one before it goes on
+        state = WorkerStatus.STATE_LOADING if self.model is None else WorkerStatus.STATE_READY
+        self.report.say(state, text)
         self.get_logger().info(text)
         loaded, model = load_and_partition(self.values)
         spec, digest = loaded.spec, loaded.digest
         del loaded  # its weights are no longer needed: the partitioned model has its own
         keep_freed_memory()
         limit_kept_kernels(len(model.graph.operators))
-        self.report.say(WorkerStatus.STATE_LOADING, "measures its speed")
+        self.report.say(state, "measures its speed")
         self.speed_macs_per_s, is_kept = kept_speed(
             model, self.values["threads"], self.values["profile_budget_s"], self.values["profile_cache"],
-            lambda done, of: self.report.say(WorkerStatus.STATE_LOADING, f"measures its speed ({done} of {of})"),
+            lambda done, of: self.report.say(state, f"measures its speed ({done} of {of})"),
         )  # fmt: skip
-        self.own_speed.start()
+        if self.model is None:
+            self.own_speed.start()
         self.model = model
         height, width = model.graph.input.shape[2:]
         text = (
@@ -131,11 +143,36 @@ class Worker(Node):
             f"{self.speed_macs_per_s / 1e9:.2f} GMAC/s{' as measured before' if is_kept else ''}"
         )
         self.report.say(WorkerStatus.STATE_READY, text)
+        self.report.send_soon()
         self.get_logger().info(text)
+
+    def _change_model(self, model: dict[str, Any]) -> None:
+        """Load another model; when that fails the one before stays."""
+        before = {name: self.values[name] for name in model}
+        if self.model is not None and model == before:
+            return
+        self.values.store(self, model)
+        try:
+            self.load()
+        except Exception:
+            self.values.store(self, before)
+            if self.model is not None:
+                self.report.say(WorkerStatus.STATE_READY, f"could not load {model['model']}, see the log")
+            raise
+
+    def unload(self) -> None:
+        """See `ManagedNode`."""
+        self.model = None
+        self._plans.clear()
+        self.commands.post(self._release_all)
+        give_back_freed_memory()
 
     def _prepare_waiting(self) -> None:
         while self._plans:
-            self._prepare(self._plans.popleft())
+            message = self._plans.popleft()
+            is_newest = all(message.session != later.session for later in list(self._plans))
+            if is_newest and self.worker_name in message.workers:  # the manager waits for no other
+                self._prepare(message)
 
     def _prepare(self, message: PlanMessage) -> None:
         if self.model is None or (message.session, message.epoch) in self.bands.programs:
@@ -161,8 +198,21 @@ class Worker(Node):
 
     # -- executor thread ----------------------------------------------------------------------------------------------
 
+    def start_work(self) -> None:
+        """See `ManagedNode`: the manager finds it ready, and plans with it."""
+        self.links.is_on = True
+
+    def stop_work(self) -> None:
+        """See `ManagedNode`: the manager plans without it; until then it computes its rows."""
+        self.links.is_on = False
+        self.speak()
+
+    def speak(self) -> None:
+        """See `ManagedNode`."""
+        self.report.send()
+
     def on_plan(self, message: PlanMessage) -> None:
-        """Prepare a plan that names this worker; forget a session that ends."""
+        """Prepare a plan that names this worker, if it is the newest of its session; forget a session that ends."""
         if message.protocol_version != PROTOCOL_VERSION:
             self._trouble.error(
                 f"a manager speaks protocol {message.protocol_version}, this worker {PROTOCOL_VERSION}: "
@@ -170,9 +220,7 @@ class Worker(Node):
             )
         elif message.action == PlanMessage.RELEASE:
             self.loader.submit(self.commands.post, lambda: self._release(message.session))  # after plans before it
-        elif message.action != PlanMessage.PREPARE or self.worker_name not in message.workers:
-            pass  # for others
-        else:
+        elif message.action == PlanMessage.PREPARE:
             if len(self._plans) == MOST:
                 dropped = self._plans[0].epoch
                 self._trouble.error(f"plan {dropped} is dropped: plans come faster than they can be prepared")
@@ -196,6 +244,7 @@ class Worker(Node):
             self.channel.connect(peer)
         known = {session for session, _ in self.bands.programs}
         self.bands.install(message.session, message.epoch, program, message.frame_timeout_s)
+        self.report.send_soon()
         self.loader.submit(give_back_freed_memory)  # what the plan before the last one needed
         if known - {message.session}:
             self.get_logger().info(f"{len(known | {message.session})} managers' plans are kept until they are released")
@@ -203,6 +252,11 @@ class Worker(Node):
     def _release(self, session: int) -> None:
         self.bands.release_session(session)
         self.get_logger().info("the manager has ended its session")
+
+    def _release_all(self) -> None:
+        for session in {session for session, _ in self.bands.programs}:
+            self.bands.release_session(session)
+        self.loader.submit(give_back_freed_memory)
 
     def serve(self, stop: threading.Event) -> None:
         """Data loop on the main thread."""
@@ -212,11 +266,17 @@ class Worker(Node):
             quiet_s = self.bands.clock() - self.bands.totals.last_finished_s
             if self.flight and not self.bands.runs:
                 self.flight.idle()
-            self.own_speed.look(0.0 if self.bands.runs else quiet_s)
+            self._look_at_own_speed(quiet_s)
             try:
                 self.bands.poll(wait_for(bool(self.bands.runs), quiet_s))
             except Exception as error:  # whatever came in, the next frame is computed
                 self._trouble.error(f"{type(error).__name__} in the data loop: {error}")
+
+    def _look_at_own_speed(self, quiet_s: float) -> None:
+        telling_s = self.bands.clock() - self.bands.totals.last_telling_s
+        if self.bands.runs and telling_s >= QUIET_S:
+            return  # the frame itself may tell; if not, it must not wait
+        self.own_speed.look(telling_s, is_serving=quiet_s < QUIET_S)
 
     def close(self) -> None:
         """Let go of the data side."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from coedge_ros.nodes.data_parameters import DATA_PARAMETERS
-from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS
+from coedge_ros.nodes.managed import AUTOSTART
+from coedge_ros.nodes.model_parameters import MODEL_PARAMETERS, SWITCHABLE_MODELS
 from coedge_ros.nodes.parameters import Parameter
 from coedge_ros.profiling.meters import SOURCES
 
 PARAMETERS = (
     *MODEL_PARAMETERS,
+    SWITCHABLE_MODELS,
+    AUTOSTART,
     Parameter("worker_name", "", "Name in the cluster; empty for the node's name.", read_only=True),
     Parameter("host_name", "", "Name of its host in the cluster; empty for the computer's own name.", read_only=True),
     Parameter("manager_host", "", "Name of the manager's host; empty for the same as this one.", read_only=True),

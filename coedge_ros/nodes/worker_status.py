@@ -16,6 +16,8 @@ from coedge_ros.nodes.pace import steady_timer
 if TYPE_CHECKING:
     from coedge_ros.nodes.worker import Worker
 
+INACTIVE_S = 0.4  # between two statuses of an inactive worker; its silence must not look like death
+LOAD_S = 0.1  # the load is counted over no less, also when statuses follow each other
 ACTIVE_S = 2.0  # a worker that answered within this time counts as active
 
 
@@ -25,7 +27,9 @@ class WorkerReport:
     def __init__(self, worker: Worker):
         self._worker = worker
         self.state, self.text = WorkerStatus.STATE_LOADING, "starts"
+        self._sent_s = 0.0
         self._period = (time.monotonic(), 0.0)
+        self._load = 0.0
         self._host = HostReport(worker, worker.values)
         self._publisher = worker.create_publisher(
             WorkerStatus,
@@ -34,13 +38,25 @@ class WorkerReport:
             event_callbacks=qos.publisher_events(worker, topics.WORKER_STATUS),
         )
         period_s = 1 / worker.values["status_rate_hz"]
-        steady_timer(worker, period_s, self._send, MutuallyExclusiveCallbackGroup())
+        group = MutuallyExclusiveCallbackGroup()
+        steady_timer(worker, period_s, self._send_now_and_then, group)
+        self._news = worker.create_guard_condition(self.send, group)
 
     def say(self, state: int, text: str) -> None:
         """Change state and text."""
         self.text, self.state = text, state
 
-    def _send(self) -> None:
+    def _send_now_and_then(self) -> None:
+        if self._worker.is_active or time.monotonic() - self._sent_s > INACTIVE_S:
+            self.send()
+
+    def send_soon(self) -> None:
+        """Have the status sent without waiting for its turn: the manager waits for it. Called by any thread."""
+        self._news.trigger()
+
+    def send(self) -> None:
+        """Publish the status of this moment."""
+        self._sent_s = time.monotonic()
         self._publisher.publish(self.message())
 
     def message(self) -> WorkerStatus:
@@ -68,8 +84,10 @@ class WorkerReport:
             transfers_resent=worker.channel.resent,
         )
         message.header.stamp = worker.get_clock().now().to_msg()
+        if not worker.is_active and not worker.is_loading and self.state != WorkerStatus.STATE_ERROR:
+            message.state, message.message = WorkerStatus.STATE_INACTIVE, worker.state_text()
         is_active = time.perf_counter() - totals.last_finished_s < ACTIVE_S
-        if self.state == WorkerStatus.STATE_READY and is_active:
+        if message.state == WorkerStatus.STATE_READY and is_active:
             message.state = WorkerStatus.STATE_ACTIVE
         if worker.model:
             message.model_digest = worker.model.graph.digest
@@ -92,9 +110,11 @@ class WorkerReport:
         totals = self._worker.bands.totals
         now_s = time.monotonic()
         began_s, busy_before_s = self._period
-        seconds, busy_s = max(now_s - began_s, 1e-6), totals.busy_s - busy_before_s
-        self._period = (now_s, totals.busy_s)
-        message.load = min(1.0, busy_s / seconds)
+        seconds, busy_s = now_s - began_s, totals.busy_s - busy_before_s
+        if seconds > LOAD_S:
+            self._period = (now_s, totals.busy_s)
+            self._load = min(1.0, busy_s / seconds)
+        message.load = self._load
         self._host.add_to(message)
         if last := totals.last:
             message.compute_ms, message.wait_ms = last.compute_s * 1e3, last.wait_s * 1e3

@@ -52,10 +52,11 @@ def _scaled(worker: WorkerSpec, factor: float) -> WorkerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What differs between two estimates; `ratio` is above 1, whichever is larger."""
+    """What differs between two estimates, of a worker or of a link; `ratio` is above 1, whichever is larger."""
 
     text: str
     ratio: float
+    is_link: bool = False
 
 
 def changes(before: Estimates, after: Estimates, cluster: ClusterSpec) -> list[Change]:
@@ -67,7 +68,7 @@ def changes(before: Estimates, after: Estimates, cluster: ClusterSpec) -> list[C
     for pair in {*before.links, *after.links}:
         old, new = (e.links.get(pair) or cluster.link(*pair) for e in (before, after))
         ratio = _ratio(old.seconds(MESSAGE_BYTES), new.seconds(MESSAGE_BYTES))
-        found.append(Change(f"{pair[0]} to {pair[1]} carries {_rate(new)}, not {_rate(old)}", ratio))
+        found.append(Change(f"{pair[0]} to {pair[1]} carries {_rate(new)}, not {_rate(old)}", ratio, True))
     return sorted((c for c in found if c.ratio > 1), key=lambda c: (-c.ratio, c.text))
 
 

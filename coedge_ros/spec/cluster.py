@@ -20,11 +20,17 @@ class Host:
         memory and clock: two workers that slow each other to 1.4 times have 1.43 cores.
     idle_w : float
         Power that it draws for being on [W], apart from what its workers' own figures contain.
+    position : tuple of float, optional
+        Where it stands in pictures of the cluster, (x, y, z) [m] in `frame`; None: not told.
+    frame : str
+        tf frame of the robot, which moves with it; empty: the frame of the pictures.
     """
 
     name: str
     cores: float = 0
     idle_w: float = 0.0
+    position: tuple[float, float, float] | None = None
+    frame: str = ""
 
 
 @dataclass(frozen=True, slots=True)

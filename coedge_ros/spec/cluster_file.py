@@ -77,9 +77,31 @@ def parse_cluster(text: str, source: str = "cluster") -> ClusterSpec:
 
 
 def _host(section: _Section) -> Host:
-    host = Host(section.text("name"), section.number("cores", 0.0, above=0), section.number("idle_w", 0.0, minimum=0))
+    host = Host(
+        name=section.text("name"),
+        cores=section.number("cores", 0.0, above=0),
+        idle_w=section.number("idle_w", 0.0, minimum=0),
+        position=_position(section),
+        frame=_frame(section),
+    )
     section.refuse_unknown()
     return host
+
+
+def _position(section: _Section) -> tuple[float, float, float] | None:
+    where = section.numbers("position", default=None)
+    if where is None:
+        return None
+    if len(where) not in (2, 3):
+        section.fail("position", f"must be [x, y] or [x, y, z] in metres, not {len(where)} numbers")
+    return (*where, 0.0)[:3]
+
+
+def _frame(section: _Section) -> str:
+    frame = section.text("frame", "")
+    if frame.startswith("/") or any(letter.isspace() for letter in frame):
+        section.fail("frame", f"is {frame!r}; tf frames have no leading slash and no spaces, such as robot_1/base_link")
+    return frame
 
 
 def _worker(section: _Section) -> WorkerSpec:
@@ -225,8 +247,11 @@ class _Section:
             self.fail(key, f"must be a whole number, not {value!r}")
         return int(value)
 
-    def numbers(self, key: str, *, above=-inf) -> tuple[float, ...]:
-        values = self._get(key, _REQUIRED)
+    def numbers(self, key: str, default: Any = _REQUIRED, *, above=-inf) -> Any:
+        """Numbers of a list; `default` as it is when the key is left out."""
+        values = self._get(key, default)
+        if self.values.get(key) is None:
+            return default
         if not isinstance(values, list):
             self.fail(key, f"must be a list of numbers, not {values!r}")
         return tuple(self._number(f"{key}[{i}]", value, -inf, above, inf) for i, value in enumerate(values))

@@ -21,6 +21,8 @@ MANAGER_NAME = "manager"
 # macs, compute_s, wait_s, transmit_s, bytes_in, bytes_out, scatter_s, gather_s, head_s; then start and stop of the rows
 # of each stage
 REPORT_HEADER = 9
+# Of a frame's multiply-accumulates: what a worker with less takes tells of its calls and waits, not of its speed.
+TELLING_SHARE = 0.03
 
 
 class TransferKind(str, Enum):

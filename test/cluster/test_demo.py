@@ -45,5 +45,12 @@ def test_the_pictures_are_named_and_the_work_is_shared(demo):
 def test_it_leaves_annotated_frames_the_load_over_time_and_logs(demo):
     _, folder, _ = demo
     names = {path.name for path in folder.iterdir()}
-    assert {"chelsea.jpg", "coffee.jpg", "motorcycle_left.jpg", "load_over_time.png", "logs"} <= names
+    assert {
+        "chelsea.jpg",
+        "coffee.jpg",
+        "motorcycle_left.jpg",
+        "load_over_time.png",
+        "load_markers.png",
+        "logs",
+    } <= names
     assert {path.stem for path in (folder / "logs").iterdir()} >= {"partition_manager", "worker_1", "camera"}

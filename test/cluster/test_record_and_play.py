@@ -107,7 +107,11 @@ def test_what_a_cluster_says_is_recorded_shown_and_its_images_play_again(cluster
     def accounted() -> int:  # on a machine busier than at the recording a newer image takes the place of one that waits
         return len(cluster.record.results) - heard + sum(cluster.manager.dropped_counts) - dropped
 
-    cluster.until(lambda: accounted() == len(images), "all images of the bag answered, or counted as dropped")
+    try:
+        cluster.until(lambda: accounted() == len(images), "all images of the bag answered, or counted as dropped")
+    except AssertionError as error:
+        played = sorted(cluster.record.name_of(result) or "" for result in cluster.record.results[heard:])
+        raise AssertionError(f"{accounted()} of {len(images)} accounted for: {played}; {cluster.manager}") from error
     again = {cluster.record.name_of(result): outputs(result) for result in cluster.record.results[heard:]}
     first = {f"run.mcap#{len(images) - FRAMES + number}": outputs(answer) for number, answer in enumerate(answers)}
     assert set(again) <= {f"run.mcap#{number}" for number in range(len(images))}

@@ -37,4 +37,4 @@ def test_the_blocks_run_and_print_what_the_page_says(tmp_path):
             missing = [line for line in text.splitlines() if line not in printed]
             assert not missing, f"{missing} not in:\n{printed}"
             assert "NOT EQUAL" not in printed
-    assert kinds.count("sh") == kinds.count("text") == 4 and kinds.count("python") == 5
+    assert kinds.count("sh") == kinds.count("text") == 4 and kinds.count("python") == 7

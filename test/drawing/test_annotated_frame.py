@@ -9,7 +9,7 @@ import pytest
 from coedge_ros.drawing import palette
 from coedge_ros.drawing.annotated_frame import draw_annotated_frame
 from coedge_ros.drawing.text import TextBox, cleaned, fitted, font
-from coedge_ros.drawing.views import AnswerView, WorkerView, format_joules, format_ms, format_percent
+from coedge_ros.drawing.views import AnswerView, BoxView, WorkerView, format_joules, format_ms, format_percent
 
 SIZES = [
     (64, 64),
@@ -176,3 +176,32 @@ def test_colours_repeat_and_numbers_read_on_all_of_them():
     for color in palette.WORKER_COLORS:
         text = palette.text_color_on(color)
         assert abs(sum(text) - sum(color)) / 3 > 80
+
+
+def test_a_box_is_drawn_where_it_is_in_the_enlarged_picture_and_says_what_it_is():
+    answer = AnswerView(boxes=(BoxView("face", 0.97, 20, 30, 40, 50),))
+    rendering = draw_annotated_frame(grey(100, 100), (), answer)
+    scale = rendering.rgb.shape[0] / 100
+    assert scale > 2
+    drawn = (rendering.rgb == palette.BOX).all(2)
+    rows, columns = (np.flatnonzero(drawn[:, : int(100 * scale)].any(axis)) for axis in (1, 0))
+    tag = 20
+    assert (columns[0], columns[-1]) == (pytest.approx(20 * scale, abs=2), pytest.approx(60 * scale, abs=2))
+    assert (rows[0], rows[-1]) == (pytest.approx(30 * scale - tag, abs=2), pytest.approx(80 * scale, abs=2))
+    assert not drawn[round(55 * scale), round(25 * scale) : round(55 * scale)].any()  # it is no filled rectangle
+    texts = [box.text for box in rendering.text_boxes]
+    assert texts.count("face 97 %") == 1 and "face" in texts and "97 %" in texts  # on the picture, and in the panel
+    assert_readable(rendering)
+
+
+@pytest.mark.parametrize("height,width", SIZES)
+def test_boxes_anywhere_and_of_any_number_leave_texts_readable(height, width):
+    random = np.random.default_rng(0)
+    boxes = [
+        BoxView("a long label of a thing", float(random.random()), *map(float, random.uniform(-0.3, 1.1, 4) * width))
+        for _ in range(40)
+    ]
+    rendering = draw_annotated_frame(grey(height, width), cluster(3), AnswerView(boxes=tuple(boxes)))
+    assert_readable(rendering)
+    outside = AnswerView(boxes=(BoxView("face", 1.0, 2.0 * width, 0, 10, 10),))
+    assert not [t for t in draw_annotated_frame(grey(height, width), (), outside).text_boxes if t.text == "face 100 %"]

@@ -3,7 +3,7 @@
 import pytest
 import torch
 from support.architectures import ARCHITECTURE_NAMES, architecture_oracle, plan_of, random_plan
-from support.mutations import MUTATIONS
+from support.mutations import MUTATIONS, border_treated_as_halo
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -15,6 +15,8 @@ torch.set_num_threads(1)
 
 # What may run whole: what stands between the pooled vector, or the sum of a first linear layer, and the scores.
 HEADS = {"conv2d", "linear", "relu", "hardswish", "layer_norm", "permute", "reshape", "mul", "add"}
+
+UNPADDED = {"mtcnn_pnet"}  # no layer pads: there is no border to take for a halo
 
 
 @pytest.fixture(scope="module", params=ARCHITECTURE_NAMES)
@@ -31,11 +33,12 @@ def test_bands_are_the_whole_and_only_heads_run_whole(oracle, request):
     assert graph.trunk_macs >= 0.95 * graph.total_macs
 
 
-def test_the_oracle_sees_every_mutation(oracle):
+def test_the_oracle_sees_every_mutation(oracle, request):
     plan = plan_of(oracle, [0.5, 0.3, 0.2], "layers")
     for mutation in MUTATIONS:
         verdict = mutation(oracle, plan, 3)
-        assert not verdict.is_equal, f"{mutation.__name__}: {verdict.worst_output}; {verdict.worst_cut}"
+        harmless = mutation is border_treated_as_halo and request.node.callspec.params["oracle"] in UNPADDED
+        assert verdict.is_equal == harmless, f"{mutation.__name__}: {verdict.worst_output}; {verdict.worst_cut}"
 
 
 def test_multiply_accumulates_are_those_that_torch_counts(oracle):

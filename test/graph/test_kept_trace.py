@@ -2,11 +2,12 @@
 
 import subprocess
 import sys
+import threading
 
 import pytest
 import torch
 
-from coedge_ros.graph import kept_trace, lower
+from coedge_ros.graph import kept_trace, lower, trace_apart
 from coedge_ros.graph.ir import Ref
 from coedge_ros.graph.kept_trace import keep_trace, read_trace, trace_file
 from coedge_ros.graph.loading import load_model
@@ -47,6 +48,39 @@ def test_a_kept_graph_is_the_traced_one(name, tmp_path):
     frame = torch.randint(0, 256, (1, 3, 96, 96), dtype=torch.uint8)
     for output in graph.outputs:
         assert torch.equal(kept.run(frame)[output], graph.run(frame)[output])
+
+
+def test_a_process_of_its_own_traces_once_for_all_that_wait(tmp_path, monkeypatch):
+    file = tmp_path / "new" / "trace-1.pt"
+    started = []
+    run = subprocess.run
+    monkeypatch.setattr(trace_apart.subprocess, "run", lambda *a, **k: started.append(a) or run(*a, **k))
+    waiting = [
+        threading.Thread(target=trace_apart.trace_apart, args=(file, "squeezenet1_1", "", (64, 64))) for _ in range(3)
+    ]
+    for thread in waiting:
+        thread.start()
+    for thread in waiting:
+        thread.join()
+    assert len(started) == 1
+    module = load_model("squeezenet1_1").module
+    monkeypatch.setattr(lower, "trace", lambda *a, **k: pytest.fail("traced again"))
+    kept = partition_model(module, 64, 64, kept=file)
+    monkeypatch.undo()
+    frame = torch.randint(0, 256, (1, 3, 64, 64), dtype=torch.uint8)
+    traced = partition_model(module, 64, 64)
+    for output in traced.nodes.outputs:
+        assert torch.equal(kept.nodes.run(frame)[output], traced.nodes.run(frame)[output])
+
+
+@pytest.mark.parametrize("spoilt", ["model", "folder"])
+def test_where_no_process_can_trace_there_is_no_file(tmp_path, spoilt):
+    folder = tmp_path / "new"
+    if spoilt == "folder":
+        folder.write_text("no folder")
+    file = folder / "trace-1.pt"
+    trace_apart.trace_apart(file, "squeezenet1_1" if spoilt == "folder" else "no such model", "", (64, 64))
+    assert not file.exists()
 
 
 def test_a_model_is_traced_once_and_read_with_the_weights_that_it_has_now(tmp_path, monkeypatch):

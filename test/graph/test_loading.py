@@ -265,7 +265,9 @@ def test_arguments_for_what_is_built_already_are_refused(spec):
 
 def test_imagenet_weights_that_do_not_exist_are_answered_with_those_that_do(user_module):
     for spec in ("resnet18", "coedge_user_net:Small"):
-        with pytest.raises(ModelError, match="only for mobilenet_v2, efficientnet_lite0: give a file"):
+        with pytest.raises(
+            ModelError, match=r"only for mobilenet_v2 \(imagenet\), efficientnet_lite0 \(imagenet\), .*: give a file"
+        ):
             load_model(spec, weights="imagenet")
 
 

@@ -13,6 +13,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from coedge_ros.errors import ModelError
 from coedge_ros.graph.example_data import imagenet_class_names, photo
+from coedge_ros.graph.faces import pyramid_sizes
 from coedge_ros.graph.loading import load_model
 from coedge_ros.graph.rescale import rescale_to_unit_variance
 from coedge_ros.graph.zoo.registry import zoo_entry, zoo_names
@@ -52,6 +53,7 @@ _SIZES = {
     "lraspp_mobilenet_v3": (3_221_538, 0.379),
     "fpn_resnet18": (13_783_616, 4.367),
     "yolo_pan": (7_235_389, 3.472),
+    "mtcnn_pnet": (6_632, 0.081),
     "espcn": (31_131, 1.556),
 }
 # Those that torchvision has as well. Not AlexNet and GoogLeNet, where ours follow the first papers: AlexNet with its
@@ -68,6 +70,7 @@ for _name in (
     "unet_bilinear",
     "fpn_resnet18",
     "yolo_pan",
+    "mtcnn_pnet",
     "espcn",
 ):
     del _THEIRS[_name]
@@ -104,6 +107,9 @@ def test_the_answer_has_the_shape_that_the_task_promises(name):
             strides = {f"p{level}": 2**level for level in (2, 3, 4, 5)}
             sizes = {key: (1, 256, -(-height // step), -(-width // step)) for key, step in strides.items()}
             assert {key: tuple(value.shape) for key, value in answer.items()} == sizes
+        elif name == "mtcnn_pnet":
+            positions = [[-(-(n - 2) // 2) - 4 for n in level] for level in pyramid_sizes(height, width, 24)]
+            assert [tuple(value.shape) for value in answer.values()] == [(1, 5, *size) for size in positions]
         else:
             channels = 3 * (5 + entry.classes)
             sizes = [(1, channels, -(-height // step), -(-width // step)) for step in (8, 16, 32)]

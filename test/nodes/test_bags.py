@@ -46,8 +46,8 @@ def test_a_definition_has_every_type_that_it_contains_once_in_rosbags_form():
     text = full_definition("coedge_ros/msg/InferenceResult")
     parts = text.split("\n" + "=" * 80 + "\nMSG: ")
     assert [part.partition("\n")[0] for part in parts[1:]] == [
-        "std_msgs/Header", "builtin_interfaces/Time", "coedge_ros/ClassScore", "coedge_ros/Tensor",
-        "coedge_ros/WorkerUsage",
+        "std_msgs/Header", "builtin_interfaces/Time", "coedge_ros/ClassScore", "coedge_ros/Detection",
+        "coedge_ros/Tensor", "coedge_ros/WorkerUsage",
     ]  # fmt: skip
     assert "WorkerUsage[] workers" in parts[0] and "int32 sec" in parts[2]
     assert full_definition("visualization_msgs/msg/MarkerArray").count("MSG: std_msgs/Header") == 1

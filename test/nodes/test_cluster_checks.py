@@ -53,6 +53,12 @@ def test_a_worker_of_the_file_that_the_manager_does_not_wait_for_may_be_there_or
     assert "warn: not in the cluster file: x" in complaint
 
 
+def test_a_worker_that_nobody_has_activated_is_named_with_the_command():
+    workers = [A, replace(B, inactive="inactive: ros2 lifecycle set /coedge/b activate")]
+    (complaint,) = complaints(cluster_checks.check_members(["a", "b"], workers, 1))
+    assert "worker state: warn: b is not used: inactive: ros2 lifecycle set /coedge/b activate" in complaint
+
+
 def test_a_worker_at_rest_is_named_with_its_reason():
     workers = [A, replace(B, resting="battery at 12 %")]
     (complaint,) = complaints(cluster_checks.check_members(["a", "b"], workers, 1))

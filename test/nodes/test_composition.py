@@ -53,6 +53,11 @@ def test_manager_and_workers_get_the_same_model(cluster_file):
         assert [values[k] for k in ("model", "weights", "height", "width")] == ["resnet18", "w.safetensors", 97, 131]
 
 
+def test_manager_and_visualizer_read_the_same_cluster_file(cluster_file):
+    found = by_name(cluster=cluster_file)
+    assert {found[name].parameters["cluster"] for name in ("partition_manager", "load_visualizer")} == {cluster_file}
+
+
 def test_without_a_source_there_is_no_camera(cluster_file):
     assert "camera" not in by_name(cluster=cluster_file, source="")
 
@@ -164,6 +169,7 @@ def test_every_network_that_a_cluster_file_may_name_has_a_profile(network, monke
     assert segment >= sizes["SHM"] >= 524288 + 1024, "a chunk must fit, or shared memory is silently off"
     assert (sizes["UDPv4"] <= 1472) == (network == "wireless")  # one packet of Ethernet or not
     assert profiles.findtext(".//{*}heartbeat_period/{*}nanosec") == "10000000"
+    assert profiles.findtext(".//{*}leaseAnnouncement/{*}nanosec") == "500000000"
 
 
 def test_each_process_gets_its_enclave_as_the_policy_names_it(cluster_file):

@@ -88,3 +88,13 @@ def test_a_camera_that_was_quiet_is_next():
     frames.arrive("fast", PIXELS, 0.0, "/fast")
     frames.arrive("slow", PIXELS, 0.0, "/slow")
     assert [frames.accept().header, frames.accept().header] == ["slow", "fast"]
+
+
+def test_a_frame_knows_the_size_of_its_image_and_has_the_picture_only_where_it_was_given():
+    frames = book(limit=2, queue=2)
+    arrive(frames, "a")
+    picture = np.zeros((40, 60, 3), np.uint8)
+    frames.arrive("b", PIXELS, 0.0, "", picture.shape[:2], picture)
+    first, second = frames.accept(), frames.accept()
+    assert first.source_size == (2, 2) and first.picture is None
+    assert second.source_size == (40, 60) and second.picture is picture

@@ -30,6 +30,29 @@ def test_messages_behind_each_other_give_the_rate_whatever_else_is_lost(indices)
     assert arrived(*indices).bytes_per_s == pytest.approx(RATE)
 
 
+@pytest.mark.parametrize("came", [(0.0, 0.0, 1.0, 2.0), (0.0, 1.0, 1.01, 2.0), (0.0, 1.0, 2.0, 2.0)])
+def test_messages_that_waited_for_a_busy_receiver_and_came_at_once_tell_nothing(came):
+    train = IncomingTrain(7, began_s=99.0)
+    for index, steps in enumerate(came, start=1):
+        train.take(index, MESSAGE_BYTES, 100 + steps * STEP_S)
+    assert train.bytes_per_s == pytest.approx(RATE, rel=0.02)
+
+
+@pytest.mark.parametrize("gap_s", [0.0, 3e-6, 1.5e-5])
+def test_a_train_that_came_all_at_once_tells_no_rate(gap_s):
+    train = IncomingTrain(7, began_s=99.0)
+    for index in range(1, 5):
+        train.take(index, MESSAGE_BYTES, 100 + index * gap_s)
+    assert train.bytes_per_s == 0
+
+
+def test_what_a_network_card_hands_over_at_once_counts_as_a_whole():
+    train = IncomingTrain(7, began_s=99.0)
+    for index, came_s in enumerate((0.0, 2e-6, 4e-6, 1.5e-4), start=1):
+        train.take(index, MESSAGE_BYTES, 100 + came_s)
+    assert train.bytes_per_s == pytest.approx(3 * MESSAGE_BYTES / 1.5e-4, rel=0.01)
+
+
 @pytest.mark.parametrize("indices", [(), (1,), (2,), (1, 3), (2, 4), (4, 3), (2, 2)])
 def test_too_few_messages_tell_no_rate(indices):
     assert arrived(*indices).bytes_per_s == 0

@@ -8,10 +8,21 @@ from diagnostic_msgs.msg import DiagnosticStatus
 from sensor_msgs.msg import Image
 from std_msgs.msg import Header
 
-from coedge_ros.msg import ClassScore, FrameName, InferenceResult, PartitionPlan, WorkerStatus, WorkerUsage
+from coedge_ros.msg import (
+    ClassScore,
+    FrameName,
+    InferenceResult,
+    LinkSpeed,
+    ManagerStatus,
+    PartitionPlan,
+    WorkerSpeed,
+    WorkerStatus,
+    WorkerUsage,
+)
 from coedge_ros.nodes.diagnostics import worker_diagnostics
 from coedge_ros.nodes.frame_matcher import FrameMatcher
-from coedge_ros.nodes.load_board import LoadBoard, answer_view, stage_boundaries
+from coedge_ros.nodes.load_board import FAINTEST, LoadBoard, answer_view, stage_boundaries
+from coedge_ros.spec.cluster_file import parse_cluster
 
 NAMES = ("a", "b", "c")
 
@@ -41,15 +52,98 @@ def board_of(*names, now=0.0):
     return board
 
 
-def test_a_worker_turns_silent_and_then_goes_and_comes_back_with_its_number():
+def test_a_worker_is_lost_and_then_goes_and_comes_back_with_its_number():
     board = board_of("a", "b")
     board.take_status(status("b"), 9.0)
     assert [bar.state for bar in board.bars(1.9)] == ["active", "active"]
-    assert [bar.state for bar in board.bars(2.1)] == ["silent", "active"]
+    assert [bar.state for bar in board.bars(2.1)] == ["lost", "active"]
     assert board.forget(9.9) == [] and board.forget(10.1) == [0] and board.forget(10.1) == []
     assert [bar.name for bar in board.bars(10.1)] == ["b"]
     board.take_status(status("a"), 11.0)
     assert [(bar.name, bar.index) for bar in board.bars(11.0)] == [("a", 0), ("b", 1)]
+
+
+def test_a_lost_worker_fades_until_it_goes():
+    board = board_of("a")
+    faded = [board.bars(now_s)[0].opacity for now_s in (0.0, 2.0, 4.0, 6.0, 9.999)]
+    assert faded == pytest.approx([1.0, 1.0, 1 - (1 - FAINTEST) / 4, 1 - (1 - FAINTEST) / 2, FAINTEST], abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "fields,tracked,state",
+    [
+        ({}, None, "active"),
+        ({"throttled": True}, None, "slow"),
+        ({"idle_factor": 0.5}, None, "slow"),
+        ({"idle_factor": 0.9}, None, "active"),
+        ({"idle_factor": 0.5}, 1.0, "active"),
+        ({"idle_factor": 1.0}, 0.4, "slow"),
+        ({"throttled": True, "state": WorkerStatus.STATE_RESTING}, None, "resting"),
+    ],
+)
+def test_a_worker_is_slow_as_coedge_watch_says(fields, tracked, state):
+    board = LoadBoard()
+    board.take_status(WorkerStatus(name="a", **{"state": WorkerStatus.STATE_ACTIVE, **fields}), 0.0)
+    if tracked is not None:
+        board.take_manager(ManagerStatus(speeds=[WorkerSpeed(name="a", factor=tracked)]), 0.0)
+    assert board.bars(0.0)[0].state == state
+
+
+CLUSTER = parse_cluster("""
+hosts: [{name: here}, {name: there}]
+workers: [{name: a, host: there}]
+links: {default: {bytes_per_s: 1e6}, pairs: [{from: here, to: there, bytes_per_s: 2e6, both_ways: false}]}
+manager: {host: here}
+""")
+
+
+def bar_after(cluster, bytes_in, bytes_out, links=(), seconds=2.0):
+    board = LoadBoard(cluster=cluster)
+    if links:
+        board.take_manager(ManagerStatus(links=list(links)), 0.0)
+    board.take_status(status("a", bytes_in=1000, bytes_out=1000), 0.0)
+    board.take_status(status("a", bytes_in=1000 + bytes_in, bytes_out=1000 + bytes_out), seconds)
+    return board.bars(seconds)[0]
+
+
+def test_the_busier_direction_tells_how_much_of_its_link_a_worker_uses():
+    bar = bar_after(CLUSTER, 800_000, 400_000)  # in 2 s
+    assert bar.bytes_per_s == pytest.approx(600_000) and bar.link_use == pytest.approx(0.2)
+    assert bar_after(CLUSTER, 400_000, 800_000).link_use == pytest.approx(0.4)
+
+
+def test_measured_links_go_before_those_of_the_file():
+    measured = LinkSpeed(source="there", target="here", bytes_per_s=5e5)
+    assert bar_after(CLUSTER, 0, 400_000, [measured]).link_use == pytest.approx(0.4)
+
+
+def test_bytes_are_not_known_too_early_nor_links_without_a_cluster_file():
+    assert math.isnan(bar_after(CLUSTER, 1, 1, seconds=0.2).bytes_per_s)
+    bar = bar_after(None, 400_000, 0)
+    assert bar.bytes_per_s == pytest.approx(200_000) and math.isnan(bar.link_use)
+
+
+def test_a_worker_that_was_started_again_counts_its_bytes_anew():
+    board = LoadBoard()
+    for now_s, instance, total in ((0.0, 1, 10**9), (1.0, 2, 0), (2.0, 2, 500)):
+        board.take_status(status("a", instance=instance, bytes_in=total), now_s)
+    assert board.bars(2.0)[0].bytes_per_s == pytest.approx(500)
+
+
+def test_a_lost_worker_has_no_bytes_per_second():
+    board = LoadBoard(cluster=CLUSTER)
+    for now_s in (0.0, 1.0):
+        board.take_status(status("a", bytes_in=int(now_s * 1000)), now_s)
+    assert math.isnan(board.bars(3.5)[0].bytes_per_s) and math.isnan(board.bars(3.5)[0].link_use)
+
+
+def test_the_manager_is_shown_once_it_is_heard_and_fades_and_goes_as_workers_do():
+    board = LoadBoard(stale_after_s=2.0, forget_after_s=10.0)
+    assert board.manager_box(0.0) is None
+    board.take_manager(ManagerStatus(state=ManagerStatus.STATE_ACTIVE, epoch=4), 0.0)
+    assert (board.manager_box(0.0).state, board.manager_box(0.0).epoch) == ("active", 4)
+    lost = board.manager_box(6.0)
+    assert lost.state == "lost" and lost.opacity < 1.0 and not lost.is_gone and board.manager_box(10.1).is_gone
 
 
 def test_colours_follow_the_names_until_there_is_a_plan_and_then_stay():

@@ -1,6 +1,7 @@
 """The load visualizer node, fed by workers, a manager and a camera that this test plays."""
 
 import signal
+import time
 from pathlib import Path
 
 import cv2
@@ -15,7 +16,15 @@ from std_msgs.msg import Header
 from visualization_msgs.msg import Marker, MarkerArray
 
 from coedge_ros.errors import UserError
-from coedge_ros.msg import ClassScore, FrameName, InferenceResult, PartitionPlan, WorkerStatus, WorkerUsage
+from coedge_ros.msg import (
+    ClassScore,
+    FrameName,
+    InferenceResult,
+    ManagerStatus,
+    PartitionPlan,
+    WorkerStatus,
+    WorkerUsage,
+)
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.compressed_images import encode_compressed
 from coedge_ros.nodes.image_codec import decode_image, encode_image
@@ -84,7 +93,7 @@ def overrides(**values):
     return [Parameter(name, value=value) for name, value in values.items()]
 
 
-def test_every_worker_has_markers_and_goes_grey_and_then_away_when_it_falls_silent(ros):
+def test_every_worker_has_markers_and_goes_grey_fades_and_goes_when_it_falls_silent(ros):
     cluster = Cluster(ros)
     ros.node(
         LoadVisualizer,
@@ -102,10 +111,54 @@ def test_every_worker_has_markers_and_goes_grey_and_then_away_when_it_falls_sile
     ros.spin_until(lambda: all(name in text(index) for index, name in enumerate(NAMES)))
     assert newest()["bar", 0].scale.z == pytest.approx(0.5) and newest()["bar", 0].header.frame_id == "coedge"
     cluster.node.destroy_timer(alive[0])
-    ros.spin_until(lambda: "silent" in text(0))
-    assert "silent" not in text(1)
+    ros.spin_until(lambda: "lost" in text(0))
+    assert "lost" not in text(1)
+    ros.spin_until(lambda: ("bar", 0) in newest() and 0.1 < newest()["bar", 0].color.a < 0.8)
+    assert newest()["bar", 1].color.a == 1.0
     ros.spin_until(lambda: any(m.action == Marker.DELETE and m.id == 0 for m in cluster.markers[-1].markers))
     ros.spin_until(lambda: ("bar", 1) in newest() and ("bar", 0) not in newest())
+
+
+def test_markers_stand_where_the_cluster_file_says_and_lines_show_what_flows(ros, tmp_path):
+    path = tmp_path / "robots.yaml"
+    path.write_text("""
+hosts: [{name: left, position: [1, 3]}, {name: right, frame: robot/base_link}, {name: box, position: [0, 0]}]
+workers: [{name: worker_a, host: left}, {name: worker_b, host: right}]
+links: {default: {bytes_per_s: 1e6}}
+manager: {host: box}
+""")
+    cluster = Cluster(ros)
+    ros.node(LoadVisualizer, parameter_overrides=overrides(cluster=str(path), marker_rate_hz=20.0))
+    cluster.wait_for_visualizer()
+    manager = cluster.node.create_publisher(ManagerStatus, topics.MANAGER_STATUS, qos.MANAGER_STATUS)
+    began_s = time.monotonic()
+
+    def send():
+        flowed = round(5e5 * (time.monotonic() - began_s))  # half of what the link carries
+        for name in NAMES:
+            cluster.status.publish(
+                WorkerStatus(name=name, state=WorkerStatus.STATE_ACTIVE, load=0.5, instance=1, bytes_in=flowed)
+            )
+        manager.publish(ManagerStatus(state=ManagerStatus.STATE_ACTIVE, epoch=2))
+
+    cluster.node.create_timer(0.1, send)
+
+    def newest():
+        found = {(m.ns, m.id): m for m in cluster.markers[-1].markers} if cluster.markers else {}
+        return {key: marker for key, marker in found.items() if marker.action == Marker.ADD}
+
+    ros.spin_until(lambda: ("link", 0) in newest() and ("manager", 0) in newest() and ("bar", 1) in newest())
+    found = newest()
+    assert (found["bar", 0].pose.position.x, found["bar", 0].pose.position.y) == (1.0, 3.0)
+    assert [found["bar", index].header.frame_id for index in (0, 1)] == ["coedge", "robot/base_link"]
+    assert found["manager_label", 0].text == "manager\nactive, plan 2"
+    assert 0.06 < found["link", 0].scale.x < 0.16  # half would be 0.11
+    assert ("link", 1) not in found and "link " in found["label", 1].text  # in another frame than the manager
+
+
+def test_a_cluster_file_that_is_not_there_is_refused(ros):
+    with pytest.raises(UserError, match="/no/such/file"):
+        LoadVisualizer(context=ros.context, parameter_overrides=overrides(cluster="/no/such/file"))
 
 
 def test_diagnostics_have_a_line_per_worker(ros):
@@ -115,7 +168,7 @@ def test_diagnostics_have_a_line_per_worker(ros):
     cluster.keep_alive(*NAMES)
     ros.spin_until(lambda: cluster.diagnostics and len(cluster.diagnostics[-1].status) == 2)
     lines = cluster.diagnostics[-1].status
-    assert [line.name for line in lines] == [f"coedge: worker {name}" for name in NAMES]
+    assert [line.name for line in lines] == [f"coedge: worker {name} (/)" for name in NAMES]  # in no namespace
     assert all(line.level == DiagnosticStatus.OK for line in lines)
 
 
@@ -216,7 +269,7 @@ def test_it_saves_pictures_as_they_come_and_plots_when_it_is_stopped(ros, tmp_pa
     output = process.stdout.read()
     assert process.returncode == 0 and "Traceback" not in output, output
     saved = {path.name: cv2.imread(str(path)) for path in (tmp_path / "out").glob("*")}
-    assert set(saved) == wanted | {"load_over_time.png", "row_share.png"}
+    assert set(saved) == wanted | {"load_over_time.png", "row_share.png", "load_markers.png"}
     assert all(picture is not None and picture.std() > 5 for picture in saved.values())
 
 

@@ -12,7 +12,7 @@ ALL = frozenset({"manager", "a", "b", "c"})
 
 
 def member(name: str, **changes) -> Member:
-    plain = Member(name, 0.0, True, DIGEST, SIZE, 1e9, ALL - {name}, frozenset(), instance=1)
+    plain = Member(name, 0.0, True, DIGEST, SIZE, 1e9, ALL - {name}, frozenset({(9, 1)}), instance=1)
     return replace(plain, **changes)
 
 
@@ -160,6 +160,21 @@ def test_a_worker_that_loads_may_be_silent_for_longer_and_is_not_taken_for_a_lat
     assert silent_for(found, 1.4) == [] and silent_for(found, 1.6) == ["a"]
     found.heard(member("a", heard_s=30.0, ready=False))
     assert silent_for(found, 5.1) == ["a"]
+
+
+def test_a_worker_that_loads_another_model_as_it_was_asked_to_may_be_silent_for_longer():
+    found = membership(member("a"), member("b"))
+    found.busy = frozenset({"a"})
+    assert found.lose_silent(4.0, waited_for={"a", "b"}) == ["b"]
+    assert found.lose_silent(6.0, waited_for={"a"}) == ["a"]
+
+
+def test_what_came_late_before_there_was_a_plan_is_not_remembered():
+    found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
+    found.heard(member("a", heard_s=10.0, prepared=frozenset()))
+    found.heard(member("a", heard_s=12.0, prepared=frozenset()))  # while all of them start
+    found.heard(member("a", heard_s=14.0))
+    assert silent_for(found, 1.4) == [] and silent_for(found, 1.6) == ["a"]
 
 
 def test_a_busy_host_is_remembered_when_its_worker_comes_back():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from coedge_ros.nodes.replanning import CALM_S, HOLD_S, MOST_HOLD_S, URGENT_GAIN, Replanning
+from coedge_ros.nodes.replanning import CALM_S, HOLD_S, LOOK_S, MOST_HOLD_S, MOST_LOOK_S, URGENT_GAIN, Replanning
 from coedge_ros.planning.tracking import Estimates
 from coedge_ros.spec.cluster import ClusterSpec, Host, Link, WorkerSpec
 
@@ -106,6 +106,20 @@ def test_a_long_rest_is_cut_short_for_a_plain_change_only(bench):
     assert bench.due_after(0.4, SLOWER)
 
 
+def test_a_link_that_was_cut_waits_for_no_long_rest(bench):
+    long_rest(bench)
+    cut = Estimates({"a": 1.0}, {("here", "there"): Link(0.001, 1e5)})
+    assert not bench.due_after(LOOK_S - 0.2, cut)
+    assert bench.due_after(0.4, cut)
+    assert bench.replanning.least_gain(bench.now_s, margin=0.1) == 0.1
+    bench.replan()
+    began_s = bench.now_s
+    while not bench.due_after(0.1, Estimates({"a": 0.6}, cut.links), cut):  # what was not known at once
+        pass
+    assert bench.now_s - began_s < HOLD_S
+    assert bench.replanning.least_gain(bench.now_s, margin=0.1) == 0.1
+
+
 def test_while_it_rests_another_plan_must_save_much_more(bench):
     long_rest(bench)
     assert bench.due_after(HOLD_S * 9, SLOWER)
@@ -122,3 +136,14 @@ def test_little_that_was_found_while_it_rests_is_looked_at_again_after_it(bench)
     bench.replanning.found_little(SLOWER, bench.replanning.least_gain(bench.now_s, margin=0.1))
     assert not bench.due_after(HOLD_S * 20, SLOWER)
     assert bench.due_after(HOLD_S * 32, SLOWER)
+
+
+def test_looks_that_find_nothing_become_seldom_but_for_plain_changes(bench):
+    swinging = [Estimates({"a": factor}) for factor in (0.6, 0.75)]
+    looks = 0
+    for k in range(60):
+        if bench.due_after(1.5, swinging[k % 2]):
+            looks += 1
+            bench.replanning.found_little(swinging[k % 2], 0.1)
+    assert 5 <= looks <= 90 / MOST_LOOK_S + 4  # 1, 2, 4, 8, 8, .. s apart
+    assert bench.due_after(0.7, Estimates({"a": 0.2}))

@@ -9,6 +9,7 @@ from rclpy.qos import qos_check_compatible as check
 
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.load_visualizer import PARAMETERS
+from coedge_ros.nodes.markers import KINDS, MANAGER_KINDS
 
 RVIZ = yaml.safe_load((Path(__file__).parents[2] / "config" / "coedge.rviz").read_text())
 DISPLAYS = {display["Class"]: display for display in RVIZ["Visualization Manager"]["Displays"]}
@@ -47,6 +48,11 @@ def test_each_display_asks_for_a_qos_that_is_offered(display, topic, offered):
         offered.durability,
         offered.depth,
     )
+
+
+def test_all_namespaces_of_markers_are_shown():
+    shown = DISPLAYS["rviz_default_plugins/MarkerArray"]["Namespaces"]
+    assert shown == dict.fromkeys([*KINDS, *MANAGER_KINDS], True)
 
 
 def test_the_check_can_fail():

@@ -9,6 +9,7 @@ from coedge_ros.nodes.membership import Member, Membership
 from coedge_ros.nodes.supervisor import (
     PREPARE_LIMIT_S,
     RETRY_S,
+    TOGETHER_S,
     UNUSABLE_LIMIT_S,
     GoAlone,
     IssuedPlan,
@@ -220,6 +221,42 @@ def test_when_nobody_is_left_it_goes_alone_and_takes_whoever_comes_back_at_once(
     assert not bench.supervisor.is_alone
 
 
+def test_workers_that_are_switched_on_together_join_with_one_plan(bench):
+    bench.running("a")
+    bench.there("b")
+    bench.there("c", ready=False)
+    assert bench.step() is None
+    bench.there("c", ready=True)
+    assert bench.step().reason == "with b, c"
+
+
+def test_a_worker_that_joins_waits_for_another_for_a_short_time_only(bench):
+    bench.running("a")
+    bench.there("b")
+    bench.there("c", ready=False)
+    assert bench.step() is None and bench.step(TOGETHER_S / 2) is None
+    assert bench.step(TOGETHER_S / 2).reason == "with b"
+
+
+def test_until_all_are_back_after_all_were_lost_plans_are_made_at_once(bench):
+    bench.running(*NAMES)
+    bench.gone(*NAMES)
+    assert bench.step(2.0) == GoAlone()
+    for name, reason in (("b", "b came back"), ("a", "with a"), ("c", "with c")):
+        bench.there(name)
+        order = bench.step()
+        assert order.reason == reason and order.is_urgent
+        plan = bench.issue(order)
+        bench.acknowledge(plan)
+        assert isinstance(bench.step(), SwitchTo)
+    bench.gone("a")
+    assert bench.step(2.0).is_urgent
+    bench.acknowledge(bench.issue(bench.supervisor._plan([bench.workers["b"], bench.workers["c"]], "without a")))
+    bench.step()
+    bench.there("a", instance=2)
+    assert not bench.step().is_urgent
+
+
 def test_it_does_not_go_alone_while_a_worker_of_the_plan_lives_that_is_just_not_connected(bench):
     bench.running(*NAMES)
     bench.gone("a", "b")
@@ -254,6 +291,30 @@ def test_the_same_process_of_two_plans_is_told_from_a_restarted_one():
     assert not plan(a=1, b=2).shares_process(old, "b")
     assert not plan(b=1).shares_process(old, "a")
     assert not old.shares_process(plan(b=1), "a")
+
+
+@pytest.mark.parametrize(
+    ("change", "is_there"), [({}, True), ({"instance": 2}, False), ({"prepared": frozenset()}, False)]
+)
+def test_a_worker_that_leaves_finishes_the_frames_of_its_plan_while_it_lives_and_has_it(bench, change, is_there):
+    old = bench.running(*NAMES)
+    bench.there("b", ready=False)  # deactivated
+    order = bench.step()
+    assert order.reason == "without b"
+    new = bench.issue(order)
+    bench.acknowledge(new)
+    bench.there("b", **change)
+    switch = bench.step()
+    assert switch.plan is new and switch.finishes(old) is is_there
+
+
+def test_a_worker_that_is_silent_finishes_nothing(bench):
+    old = bench.running(*NAMES)
+    bench.gone("b")
+    new = bench.issue(bench.step(2.0))
+    bench.acknowledge(new)
+    switch = bench.step()
+    assert switch == SwitchTo(new) and not switch.finishes(old)
 
 
 SLOW = Estimates({"b": 0.3})

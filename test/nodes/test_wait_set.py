@@ -54,6 +54,15 @@ def test_messages_are_taken_in_their_order_and_then_there_is_none(ros, taker):
     assert taker.take(subscription) is None
 
 
+def test_a_thread_may_wake_a_process_that_has_ended_its_node(ros):
+    for kind in (WaitSetInlet, ExecutorInlet):
+        node = Node("ends_early", context=ros.context)
+        inlet = kind(node)
+        inlet.close()
+        node.destroy_node()
+        inlet.wake()  # a loader's last command, as the one that a manager's goodbye brings
+
+
 def test_each_subscription_gives_its_own_messages_also_one_that_is_added_later(ros, taker):
     first = taker.subscribe(Int64, "first", PROFILE)
     matched_publisher(ros, "first").publish(Int64(data=1))

@@ -3,6 +3,8 @@
 import importlib
 import importlib.metadata
 import os
+import signal
+import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -51,6 +53,26 @@ def test_an_executable_runs_on_this_interpreter(name):
     assert os.access(path, os.X_OK)
     named = path.read_text().split("import sys")[0]
     assert any(f"{Path(sys.prefix, 'bin', link)}" in named for link in ("python", "python3")), named
+
+
+@pytest.mark.parametrize("name, code", [("worker", 0), ("coedge", 130)])
+def test_ctrl_c_while_an_executable_still_imports_ends_it_without_a_traceback(name, code):
+    path = Path(get_package_prefix("coedge_ros"), "lib", "coedge_ros", name)
+    # The first of our imports waits, as torch's does on a busy machine; whatever started the tests may ignore SIGINT.
+    slow = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "class Slow:\n"
+        "    def find_spec(name, *_):\n"
+        "        if name.startswith('coedge_ros.'): print(flush=True), time.sleep(60)\n"
+        "sys.meta_path.insert(0, Slow)\n"
+    )
+    run = f"import runpy; sys.argv = [{str(path)!r}]; runpy.run_path({str(path)!r}, run_name='__main__')"
+    process = subprocess.Popen([sys.executable, "-c", slow + run], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert (process.returncode, said) == (code, b"")
 
 
 @pytest.mark.parametrize("folder", ["config", "launch"])

@@ -82,23 +82,35 @@ def test_a_script_is_executable_and_parses(name):
     [("", 1), ("test_b::needs_camera # no webcam on a server\n", 0), ("test_b::other # a reason\n", 1)],
 )
 def test_ci_refuses_a_skip_that_is_not_on_the_list(tmp_path, allowed, verdict):
-    report, listing = tmp_path / "junit.xml", tmp_path / "allowed.txt"
-    report.write_text(
-        '<testsuites><testsuite><testcase classname="test_a" name="runs"/>'
-        '<testcase classname="test_b" name="needs_camera"><skipped message="no camera"/></testcase>'
+    listing = tmp_path / "allowed.txt"
+    for name in ("one", "two"):
+        case = '<testcase classname="test_a" name="runs"/>'
+        (tmp_path / f"{name}.xml").write_text(f'<testsuites><testsuite time="1.5">{case}</testsuite></testsuites>')
+    (tmp_path / "three.xml").write_text(
+        '<testsuites><testsuite time="1"><testcase classname="test_b" name="needs_camera">'
+        '<skipped message="no camera"/></testcase>'
         "</testsuite></testsuites>"
     )
     listing.write_text(allowed)
-    command = [sys.executable, CHECKOUT / ".ci" / "check_skips.py", report, listing]
+    command = [sys.executable, CHECKOUT / ".ci" / "check_reports.py", tmp_path, listing]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == verdict, done.stdout + done.stderr
     assert "test_b::needs_camera (no camera)" in done.stdout
+    assert done.stdout.splitlines()[-1] == "===== 2 passed, 1 skipped in 4.00s ====="
+
+
+def test_ci_refuses_a_run_without_a_test(tmp_path):
+    listing = tmp_path / "allowed.txt"
+    listing.write_text("")
+    command = [sys.executable, CHECKOUT / ".ci" / "check_reports.py", tmp_path, listing]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and done.stdout.splitlines()[-1] == "no test was run"
 
 
 def test_ci_refuses_an_allowed_skip_without_a_reason(tmp_path):
     listing = tmp_path / "allowed.txt"
     listing.write_text("test_b::needs_camera\n")
-    command = [sys.executable, CHECKOUT / ".ci" / "check_skips.py", tmp_path / "junit.xml", listing]
+    command = [sys.executable, CHECKOUT / ".ci" / "check_reports.py", tmp_path, listing]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1
     assert "no reason" in done.stderr

@@ -77,6 +77,23 @@ def test_what_is_no_news_is_measured_shortly(clock):
     assert clock.runs == runs + RUNS
 
 
+def test_the_first_runs_after_a_pause_are_no_news(clock):
+    speed = OwnSpeed(clock.work, clock)
+    speed.start()
+    speed.look(QUIET_S)
+    times = iter([0.003, *[0.001] * (RUNS - 1)])
+
+    def cold() -> None:
+        clock.runs += 1
+        clock.now_s += next(times)
+
+    speed._work = cold
+    clock.now_s += LONG_PERIOD_S
+    runs = clock.runs
+    speed.look(QUIET_S)
+    assert clock.runs == runs + RUNS and speed.factor == pytest.approx(1.0)
+
+
 def test_it_says_and_does_nothing_while_there_are_frames(clock):
     speed = OwnSpeed(clock.work, clock)
     speed.start()
@@ -102,3 +119,14 @@ def test_the_real_work_takes_less_than_a_frame():
     speed.start()
     speed.look(QUIET_S)
     assert 0 < speed.factor < 20
+
+
+def test_beside_frames_that_tell_nothing_it_measures_shortly_and_seldom(clock):
+    speed = OwnSpeed(clock.work, clock)
+    speed.start()
+    clock.work_s, runs = 0.004, clock.runs
+    speed.look(QUIET_S, is_serving=True)
+    assert speed.factor == pytest.approx(0.25) and clock.runs == runs + RUNS  # news, and all the same no longer
+    clock.now_s += 0.9 * LONG_PERIOD_S
+    speed.look(QUIET_S, is_serving=True)
+    assert clock.runs == runs + RUNS

@@ -41,6 +41,13 @@ def test_numbers_with_an_exponent_need_no_sign():
     assert parse_cluster(MINIMAL).worker("one").macs_per_s == 1e9
 
 
+def test_a_host_may_say_where_it_stands_and_in_which_frame():
+    assert (parse_cluster(MINIMAL).host("a").position, parse_cluster(MINIMAL).host("a").frame) == (None, "")
+    placed = parse_cluster(MINIMAL.replace("{name: b}", "{name: b, position: [1, -2.5], frame: robot_1/base_link}"))
+    assert (placed.host("b").position, placed.host("b").frame) == ((1.0, -2.5, 0.0), "robot_1/base_link")
+    assert parse_cluster(MINIMAL.replace("{name: b}", "{name: b, position: [1, 2, 3]}")).host("b").position == (1, 2, 3)
+
+
 @pytest.mark.parametrize("path", [CONFIG / "cluster.yaml", *sorted((CONFIG / "testbeds").glob("*.yaml"))])
 def test_every_file_of_ours_is_legal(path):
     assert load_cluster(path).workers
@@ -58,6 +65,12 @@ def test_every_file_of_ours_is_legal(path):
         ("manager: {host: a}", "manager: {expected: [three]}", "worker 'three' is not in the file; it has one, two"),
         ("to: b", "to: z", "host 'z' is not in the file"),
         ("to: b", "to: a", "use within_host"),
+        ("name: b}", "name: b, position: [1]}", r"hosts\[1\].position must be \[x, y\] or .*, not 1"),
+        ("name: b}", "name: b, position: []}", r"hosts\[1\].position must be \[x, y\] or .*, not 0"),
+        ("name: b}", "name: b, position: 1}", r"hosts\[1\].position must be a list of numbers, not 1"),
+        ("name: b}", "name: b, position: [1, far]}", r"hosts\[1\].position\[1\] must be a number, not 'far'"),
+        ("name: b}", "name: b, frame: 7}", r"hosts\[1\].frame must be a text, not 7"),
+        ("name: b}", "name: b, frame: /base}", r"hosts\[1\].frame is '/base'; tf frames have no leading slash"),
         ("macs_per_s: 1e9", "macs_per_s: fast", "macs_per_s must be a number, not 'fast'"),
         ("macs_per_s: 1e9", "macs_per_s: .nan", "must be a number"),
         ("macs_per_s: 1e9", "speed_factor: 0", "speed_factor must be above 0"),

@@ -149,6 +149,9 @@ class Cluster:
             self.start(name)
         wanted = set(workers)
         self.until(lambda: self._serves(wanted), f"active with {sorted(wanted)}", limit_s)
+        end = time.monotonic() + 1.0  # its reader of images is heard of about now, where it reads the plain topic
+        while self.images.get_subscription_count() == 0 and time.monotonic() < end:
+            self.listening.spin(0.02)
 
     def _serves(self, workers: set[str]) -> bool:
         status = self.manager

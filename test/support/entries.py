@@ -9,7 +9,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from coedge_ros.execution.program import StageProgram
 from coedge_ros.nodes import model_parameters, partition_manager, worker
-from coedge_ros.nodes.solving import Solved
+from coedge_ros.nodes.solving import NOTHING, Solved, Solver
 from coedge_ros.spec.cuts import layer_cuts
 from coedge_ros.spec.plan import plan_from_shares
 
@@ -19,12 +19,12 @@ SHARES = {"worker_1": 0.5, "worker_2": 0.3, "worker_3": 0.2}
 def manager_with_fixed_shares() -> int:
     """A manager that splits in the proportions of `SHARES`, whatever the planner would find best."""
 
-    def solve(self, members, estimates=None) -> Solved:
+    def solve(self, members, estimates=NOTHING) -> Solved:
         names = tuple(m.name for m in members)
         plan = plan_from_shares(self.graph, names, [SHARES[n] for n in names], layer_cuts(self.graph))
-        return Solved(plan, None, float("nan"), float("nan"), "fixed shares")
+        return Solved(plan, None, float("nan"), float("nan"), "fixed shares", estimates=estimates)
 
-    partition_manager.Solver.solve = solve
+    Solver.solve = Solver.solve_at_once = solve
     return partition_manager.main()
 
 

@@ -12,7 +12,8 @@ from types import ModuleType, SimpleNamespace
 NAMES = {
     "launch": ("LaunchDescription",),
     "launch.actions": (
-        "DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction", "SetEnvironmentVariable"
+        "DeclareLaunchArgument", "IncludeLaunchDescription", "OpaqueFunction", "SetEnvironmentVariable",
+        "SetLaunchConfiguration",
     ),
     "launch.conditions": ("IfCondition",),
     "launch.launch_description_sources": ("PythonLaunchDescriptionSource",),

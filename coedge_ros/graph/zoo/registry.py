@@ -9,7 +9,12 @@ from dataclasses import dataclass
 from torch import nn
 
 from coedge_ros.errors import ModelError
-from coedge_ros.graph.example_data import EFFICIENTNET_LITE0_IMAGENET, MOBILENET_V2_IMAGENET, PackageFile
+from coedge_ros.graph.example_data import (
+    EFFICIENTNET_LITE0_IMAGENET,
+    MOBILENET_V2_IMAGENET,
+    MTCNN_PNET_FACES,
+    PackageFile,
+)
 from coedge_ros.graph.zoo import (
     alexnet,
     convnext,
@@ -19,6 +24,7 @@ from coedge_ros.graph.zoo import (
     googlenet,
     inception,
     mobilenet,
+    mtcnn,
     pyramid,
     regnet,
     resnet,
@@ -30,9 +36,12 @@ from coedge_ros.graph.zoo import (
 )
 
 TASKS = ("classification", "segmentation", "features", "detection", "super_resolution")
+IMAGENET, FACES = "imagenet", "faces"
+DATA_SETS = (IMAGENET, FACES)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 _ZERO, _HALF, _ONE = (0.0, 0.0, 0.0), (0.5, 0.5, 0.5), (1.0, 1.0, 1.0)
+_FACES_STD = (128 / 255,) * 3
 _LITE_MEAN, _LITE_STD = (127 / 255,) * 3, (128 / 255,) * 3
 
 
@@ -59,6 +68,8 @@ class ZooEntry:
         Number of scores per answer (or per pixel); 0 where the answer is not scores.
     weights
         Trained weights that a package carries, or None.
+    trained_on
+        What `weights` were trained on: the word that the user writes for them, one of `DATA_SETS`.
     task
         One of `TASKS`.
     """
@@ -72,16 +83,18 @@ class ZooEntry:
     std: tuple[float, float, float] = IMAGENET_STD
     classes: int = 1000
     weights: PackageFile | None = None
+    trained_on: str = IMAGENET
     task: str = "classification"
 
     def __post_init__(self) -> None:
-        assert self.task in TASKS, self.task
+        assert self.task in TASKS and self.trained_on in DATA_SETS, self
         assert min(self.input_size) > 0 and min(self.std) > 0, self
 
     def __str__(self) -> str:
         height, width = self.input_size
         size = f"{height}x{width}{' only' if self.fixed_input else ''}"
-        return f"{self.name} ({self.task}, {size}{', ImageNet weights' if self.weights else ''}): {self.paper}"
+        weights = f", weights {self.trained_on}" if self.weights else ""
+        return f"{self.name} ({self.task}, {size}{weights}): {self.paper}"
 
 
 _ENTRIES = (
@@ -135,6 +148,18 @@ _ENTRIES = (
         mean=_ZERO,
         std=_ONE,
         classes=80,
+        task="detection",
+    ),
+    ZooEntry(
+        "mtcnn_pnet",
+        mtcnn.mtcnn_pnet,
+        "Zhang et al. 2016, first network",
+        (320, 320),
+        mean=_HALF,
+        std=_FACES_STD,
+        classes=1,
+        weights=MTCNN_PNET_FACES,
+        trained_on=FACES,
         task="detection",
     ),
     ZooEntry("espcn", espcn.espcn, "Shi et al. 2016", mean=_ZERO, std=_ONE, classes=0, task="super_resolution"),
