@@ -88,7 +88,9 @@ class Adaptation:
         if self._compares or not self.values["track"] or self.values["planner"] == "manual":
             return False
         margin, after_s = self.values["replan_margin"], self.values["replan_after_s"]
-        self._compares = self.decision.is_due(now_s, plan.epoch, plan.estimates, self.estimates, margin, after_s)
+        self._compares = self.decision.is_due(
+            now_s, plan.epoch, plan.estimates, self.estimates, margin, after_s, plan.is_quick
+        )
         return self._compares
 
     def compare(self, solver: Solver, plan: IssuedPlan, members: list[Member], now_s: float) -> MakePlan | None:
@@ -101,8 +103,9 @@ class Adaptation:
                 self.decision.found_little(now, least)
                 return None
             self.decision.replanned(now_s)
-            what = "; ".join(change.text for change in changes(plan.estimates, now, self.cluster)[:3])
-            return MakePlan(tuple(members), f"{what}; {found}; before: {plan.schedule.plan}", now)
+            what = [change.text for change in changes(plan.estimates, now, self.cluster)[:3]]
+            what += ["the plan was made at once"] * plan.is_quick
+            return MakePlan(tuple(members), f"{'; '.join(what)}; {found}; before: {plan.schedule.plan}", now)
         finally:
             self._compares = False
 

@@ -145,7 +145,7 @@ class PartitionManager(ManagedNode):
         self.report.planned(plan, order.reason)
         self.planning.publish(plan)
         self.supervisor.issued(plan)
-        self.planning.prepare_for_losses(order)
+        self.planning.prepare_for_losses(order, plan)
         self.get_logger().info(f"{self.report.text}. {plan.message.explanation}")
 
     # -- executor thread ----------------------------------------------------------------------------------------------

@@ -85,8 +85,9 @@ class PlanMaker:
         message.header.stamp = self._node.get_clock().now().to_msg()
         instances = {m.name: m.instance for m in order.members}
         plan = IssuedPlan(
-            self._epoch, schedule, message, instances, time.monotonic(), outcome.estimates, outcome.compute_s
-        )
+            self._epoch, schedule, message, instances, time.monotonic(), outcome.estimates, outcome.compute_s,
+            outcome.is_quick,
+        )  # fmt: skip
         self._check_depth(plan)
         return plan
 
@@ -94,9 +95,9 @@ class PlanMaker:
         """Let the workers prepare a plan."""
         self._publisher.publish(plan.message)
 
-    def prepare_for_losses(self, order: MakePlan) -> None:
-        """Solve for the loss of each worker as soon as there is time."""
-        self.standby.submit(self.solver.prepare_for_losses, list(order.members), order.estimates)
+    def prepare_for_losses(self, order: MakePlan, plan: IssuedPlan) -> None:
+        """Have a plan for the loss of each worker as soon as there is time."""
+        self.standby.submit(self.solver.prepare_for_losses, list(order.members), order.estimates, plan.schedule.plan)
 
     def changed_aims(self) -> str:
         """What plans are made for, in words, when it is another thing than at the last call; else ""."""

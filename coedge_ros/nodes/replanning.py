@@ -13,6 +13,7 @@ HOLD_S = 1.5  # between two plans for speed's sake
 CALM_S = 10.0  # two plans within this time make the next one wait twice as long
 MOST_HOLD_S = 60.0
 PLAIN = 2.0  # a change by such a factor needs to last half as long
+QUICK_S = 3.0  # a plan that was made without a search is looked at after so long: who was lost may be back by then
 URGENT_GAIN = 0.35  # what another plan saves after a plain change; it need not wait for all of a long pause
 URGENT_HOLD = 1 / 4  # of the pause
 CUT = 4.0  # a link that changes by such a factor is no noise, however often plans have changed before: no pause at all
@@ -30,6 +31,7 @@ class Replanning:
 
     cluster: ClusterSpec
     _epoch: int = 0  # of the plan that figures were last compared with
+    _epoch_since_s: float = float("-inf")
     _differs_since_s: float | None = None
     _looked_at: Estimates | None = None  # figures for which no plan saved `_looked_gain`
     _looked_gain: float = 0.0
@@ -40,7 +42,14 @@ class Replanning:
     _is_cut: bool = False  # at the last look
 
     def is_due(
-        self, now_s: float, epoch: int, planned: Estimates, now: Estimates, margin: float, after_s: float
+        self,
+        now_s: float,
+        epoch: int,
+        planned: Estimates,
+        now: Estimates,
+        margin: float,
+        after_s: float,
+        is_quick: bool = False,
     ) -> bool:
         """Whether the planner should look: the figures have differed for long enough from those of the plan in force.
 
@@ -55,9 +64,15 @@ class Replanning:
             the best for its figures can hardly be worse by more.
         after_s : float
             For how long figures must differ; half of it when one is `PLAIN` times another.
+        is_quick : bool
+            Whether the plan in force was made without a search; then one look is due in any case.
         """
         if epoch != self._epoch:
             self._epoch, self._looked_at, self._differs_since_s, self._look_s = epoch, None, None, LOOK_S
+            self._epoch_since_s = now_s
+        if is_quick and self._looked_s < self._epoch_since_s + QUICK_S <= now_s:
+            self._looked_s = now_s
+            return True
         is_known = self._looked_at is not None and self._looked_gain <= self.least_gain(now_s, margin)
         found = changes(planned, now, self.cluster)  # largest first
         others = changes(self._looked_at, now, self.cluster) if is_known else found

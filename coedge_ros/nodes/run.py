@@ -34,6 +34,7 @@ EXIT_USER_ERROR = 2  # as command line tools do
 # Python's 5 ms a frame would take tens of milliseconds longer while a plan is solved.
 SWITCH_S = 0.0005
 PORTS_S = 2.0  # between two looks at the ports in shared memory
+MISSED_S = 1.0  # a signal just before rclpy waits does not wake it: a node without timers would wait for ever
 STARTS_ANEW = "starts anew"  # in the log line of a node that does
 
 
@@ -63,7 +64,9 @@ def run_node(make_node: Callable[[], Node], args: list[str] | None = None) -> in
             is_up = True
             node = make_node()
         warn_if_unsecured(node, args)
-        rclpy.spin_until_future_complete(node, node.done, SingleThreadedExecutor())
+        executor = SingleThreadedExecutor()
+        while rclpy.ok() and not node.done.done():
+            rclpy.spin_until_future_complete(node, node.done, executor, timeout_sec=MISSED_S)
         return EXIT_DONE
     except (UserError, InvalidParameterTypeException, InvalidParameterValueException) as error:
         # stderr as well as the log: a start from a script should not need to read ROS logs.

@@ -15,12 +15,13 @@ from coedge_ros.errors import UserError
 from coedge_ros.nodes.membership import Member
 from coedge_ros.planning.registry import best_single_latency_s, make_plan
 from coedge_ros.planning.request import PlanRequest
+from coedge_ros.planning.survivors import plan_for_survivors
 from coedge_ros.planning.tracking import Estimates
 from coedge_ros.rows.split import split_by_shares
 from coedge_ros.spec.cluster import ClusterSpec, Power, WorkerSpec
 from coedge_ros.spec.codec import Codec
 from coedge_ros.spec.graph import ModelGraph
-from coedge_ros.spec.outcome import Prediction, Status
+from coedge_ros.spec.outcome import PlanOutcome, Prediction, Status
 from coedge_ros.spec.plan import PartitionPlan
 from coedge_ros.spec.profile import Profile
 
@@ -48,6 +49,8 @@ class Solved:
         estimated: what its own count is compared with.
     estimates : Estimates
         Of speeds and links that it was made for.
+    is_quick : bool
+        Made without a search, because frames waited: another is probably better.
     """
 
     plan: PartitionPlan
@@ -57,6 +60,7 @@ class Solved:
     explanation: str
     compute_s: Mapping[str, float] = field(default_factory=dict)
     estimates: Estimates = NOTHING
+    is_quick: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,18 +131,24 @@ class Solver:
             When there is nothing to plan. A deadline that cannot be met is no such case: the nearest plan is used.
         """
         key = self._key(members, estimates)
-        solved = self._solved.get(key) or self._solve(members, estimates)  # not locked: nobody waits for another's plan
+        solved = self._solved.get(key)
+        if solved is None or solved.is_quick:  # not locked: nobody waits for another's plan
+            solved = self._solve(members, estimates)
+        self._remember(key, solved)
+        return solved
+
+    def _remember(self, key: tuple, solved: Solved) -> None:
         with self._lock:
             self._solved[key] = solved
             self._solved.move_to_end(key)
             while len(self._solved) > _REMEMBERED:
                 self._solved.popitem(last=False)
-        return solved
 
     def solve_at_once(self, members: list[Member], estimates: Estimates = NOTHING) -> Solved:
         """As `solve`; while frames wait, the newest plan for the same workers will do, whatever was estimated then.
 
-        A worker that was started again announces another speed than before, as it measured it this time.
+        A worker that was started again announces another speed than before, as it measured it this time. For workers
+        without a plan, one is made of the newest plan that has them all, without a search (planner `fused`).
 
         Whether another is better now is found out afterwards, as for any plan in force.
         """
@@ -147,10 +157,21 @@ class Solver:
             known = dict(self._solved)
         now = dict(speeds)
         near = [(of, solved) for (of, _, to), solved in known.items() if to == aims and _is_near(dict(of), now)]
-        if not near or (speeds, figures, aims) in known:
+        if (speeds, figures, aims) in known:
+            return known[speeds, figures, aims]
+        if near:
+            of, solved = near[-1]
+            return solved if of == speeds else replace(solved, compute_s=self._compute_s(solved.plan, members))
+        more = [solved.plan for (of, _, _), solved in known.items() if now.keys() < dict(of).keys()]
+        if not more or self.values["planner"] != "fused":
             return self.solve(members, estimates)
-        of, solved = near[-1]
-        return solved if of == speeds else replace(solved, compute_s=self._compute_s(solved.plan, members))
+        return self._solve_quickly(members, estimates, more[-1])
+
+    def _solve_quickly(self, members: list[Member], estimates: Estimates, before: PartitionPlan) -> Solved:
+        request = self._request(members, estimates)
+        solved = self._solved_of(request, plan_for_survivors(request, before), members, estimates, is_quick=True)
+        self._remember(self._key(members, estimates), solved)
+        return solved
 
     def _key(self, members: list[Member], estimates: Estimates) -> tuple:
         return tuple(sorted((m.name, m.speed_macs_per_s) for m in members)), estimates.key(), self.aims()
@@ -162,11 +183,17 @@ class Solver:
         before, after = (request.evaluator.predict(p) for p in (plan, best.plan))
         return Comparison(before.latency_s, before.energy_j, best, _gain(request, before, after))
 
-    def prepare_for_losses(self, members: list[Member], estimates: Estimates = NOTHING) -> None:
-        """Solve for the loss of each worker, so that its loss costs no time for planning."""
+    def prepare_for_losses(self, members: list[Member], estimates: Estimates, plan: PartitionPlan) -> None:
+        """Have a plan for the loss of each worker of a plan, so that its loss costs no time for planning."""
         for lost in members if len(members) > 1 else ():
+            rest = [m for m in members if m.name != lost.name]
+            if self._key(rest, estimates) in self._solved:
+                continue
             with contextlib.suppress(UserError):  # it is told when it is needed
-                self.solve([m for m in members if m.name != lost.name], estimates)
+                if self.values["planner"] == "fused":
+                    self._solve_quickly(rest, estimates, plan)
+                else:
+                    self.solve(rest, estimates)
 
     def _request(self, members: list[Member], estimates: Estimates) -> PlanRequest:
         profile = self._profile(members, estimates)
@@ -181,7 +208,16 @@ class Solver:
 
     def _solve(self, members: list[Member], estimates: Estimates) -> Solved:
         request = self._request(members, estimates)
-        outcome = make_plan(request)
+        return self._solved_of(request, make_plan(request), members, estimates)
+
+    def _solved_of(
+        self,
+        request: PlanRequest,
+        outcome: PlanOutcome,
+        members: list[Member],
+        estimates: Estimates,
+        is_quick: bool = False,
+    ) -> Solved:
         if outcome.status is Status.INVALID or outcome.plan is None:
             raise UserError(f"no plan: {outcome.explanation}")
         predicted = outcome.predicted
@@ -189,6 +225,7 @@ class Solver:
         return Solved(
             outcome.plan, request.deadline_s, predicted.latency_s if predicted else math.nan,
             predicted.energy_j if predicted else math.nan, text, self._compute_s(outcome.plan, members), estimates,
+            is_quick,
         )  # fmt: skip
 
     def _compute_s(self, plan: PartitionPlan, members: list[Member]) -> dict[str, float]:

@@ -41,6 +41,8 @@ class IssuedPlan:
         Of speeds and links that it was made with.
     compute_s : mapping of str to float
         See `Solved.compute_s`.
+    is_quick : bool
+        See `Solved.is_quick`.
     """
 
     epoch: int
@@ -50,6 +52,7 @@ class IssuedPlan:
     issued_s: float
     estimates: Estimates = field(default_factory=Estimates)
     compute_s: Mapping[str, float] = field(default_factory=dict)
+    is_quick: bool = False
 
     @property
     def workers(self) -> tuple[str, ...]:

@@ -2,7 +2,16 @@
 
 import pytest
 
-from coedge_ros.nodes.replanning import CALM_S, HOLD_S, LOOK_S, MOST_HOLD_S, MOST_LOOK_S, URGENT_GAIN, Replanning
+from coedge_ros.nodes.replanning import (
+    CALM_S,
+    HOLD_S,
+    LOOK_S,
+    MOST_HOLD_S,
+    MOST_LOOK_S,
+    QUICK_S,
+    URGENT_GAIN,
+    Replanning,
+)
 from coedge_ros.planning.tracking import Estimates
 from coedge_ros.spec.cluster import ClusterSpec, Host, Link, WorkerSpec
 
@@ -15,14 +24,16 @@ class Bench:
     """Time passes in tenths of a second."""
 
     def __init__(self):
-        self.replanning, self.now_s, self.epoch = Replanning(CLUSTER), 100.0, 1
+        self.replanning, self.now_s, self.epoch, self.is_quick = Replanning(CLUSTER), 100.0, 1, False
 
     def due_after(self, seconds: float, now: Estimates, planned: Estimates = PLANNED) -> bool:
         """Whether it is due at any time within `seconds`."""
         found = False
         for _ in range(round(10 * seconds)):
             self.now_s += 0.1
-            found |= self.replanning.is_due(self.now_s, self.epoch, planned, now, margin=0.1, after_s=1.0)
+            found |= self.replanning.is_due(
+                self.now_s, self.epoch, planned, now, margin=0.1, after_s=1.0, is_quick=self.is_quick
+            )
         return found
 
     def replan(self) -> None:
@@ -147,3 +158,13 @@ def test_looks_that_find_nothing_become_seldom_but_for_plain_changes(bench):
             bench.replanning.found_little(swinging[k % 2], 0.1)
     assert 5 <= looks <= 90 / MOST_LOOK_S + 4  # 1, 2, 4, 8, 8, .. s apart
     assert bench.due_after(0.7, Estimates({"a": 0.2}))
+
+
+def test_a_plan_that_was_made_at_once_is_looked_at_once_also_when_nothing_has_changed(bench):
+    bench.is_quick = True
+    assert not bench.due_after(QUICK_S - 0.1, PLANNED)
+    assert bench.due_after(0.3, PLANNED)
+    bench.replanning.found_little(PLANNED, 0.1)
+    assert not bench.due_after(60.0, PLANNED)
+    bench.epoch += 1
+    assert bench.due_after(QUICK_S + 0.2, PLANNED)

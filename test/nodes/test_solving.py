@@ -4,7 +4,7 @@ import pytest
 from support.planning_requests import small_graph
 
 from coedge_ros.nodes.membership import Member
-from coedge_ros.nodes.solving import Solver
+from coedge_ros.nodes.solving import NOTHING, Solver
 from coedge_ros.planning.tracking import Estimates
 from coedge_ros.spec.cluster import ClusterSpec, Host, Link
 
@@ -33,23 +33,42 @@ def test_what_was_solved_is_not_solved_again(solver):
     assert solver.solve(workers, Estimates({"a": 0.5})) is not first and len(solver.calls) == 2
 
 
-def test_for_losses_it_has_a_plan_beforehand(solver):
+def test_for_losses_it_has_a_plan_beforehand_without_a_search(solver):
     workers = [member(name) for name in NAMES]
-    solver.prepare_for_losses(workers)
-    assert len(solver.calls) == 3
-    assert set(solver.solve_at_once(workers[1:]).plan.workers) <= {"b", "c"} and len(solver.calls) == 3
+    plan = solver.solve(workers).plan
+    solver.prepare_for_losses(workers, NOTHING, plan)
+    assert len(solver.calls) == 1 and len(solver._solved) == 4
+    found = solver.solve_at_once(workers[1:])
+    assert found.is_quick and set(found.plan.workers) <= {"b", "c"} and len(solver._solved) == 4
+    assert not solver.solve(workers[1:]).is_quick and len(solver.calls) == 2
+    assert not solver.solve_at_once(workers[1:]).is_quick
+
+
+def test_other_planners_than_fused_solve_for_losses(solver):
+    solver.values["planner"] = "coedge"
+    workers = [member(name) for name in NAMES]
+    solver.prepare_for_losses(workers, NOTHING, solver.solve(workers).plan)
+    assert len(solver.calls) == 4 and not solver.solve_at_once(workers[1:]).is_quick
+
+
+def test_who_was_lost_unprepared_is_done_without_at_once(solver):
+    workers = [member(name) for name in NAMES]
+    solver.solve(workers)
+    found = solver.solve_at_once(workers[:1])
+    assert len(solver.calls) == 1 and found.is_quick and found.plan.workers == ("a",)
+    best = solver.solve(workers[:1])
+    assert best.latency_s == pytest.approx(found.latency_s)  # one worker alone: nothing to search for
 
 
 def test_while_frames_wait_the_newest_plan_for_the_same_workers_will_do(solver):
     workers = [member(name) for name in NAMES]
     old, new, now = (Estimates({"b": factor}) for factor in (0.9, 0.5, 0.4))
     for estimates in (old, new):
-        solver.prepare_for_losses(workers, estimates)
-    solved = len(solver.calls)
+        solver.solve(workers[1:], estimates)
     found = solver.solve_at_once(workers[1:], now)
-    assert len(solver.calls) == solved
+    assert len(solver.calls) == 2
     assert set(found.plan.workers) <= {"b", "c"} and found.estimates == new
-    assert solver.solve(workers[1:], now).estimates == now and len(solver.calls) == solved + 1
+    assert solver.solve(workers[1:], now).estimates == now and len(solver.calls) == 3
     assert solver.solve_at_once(workers[1:], now).estimates == now
 
 

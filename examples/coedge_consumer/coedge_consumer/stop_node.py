@@ -1,7 +1,7 @@
 """Reads the answers of a coedge_ros cluster and says whether the robot must stop."""
 
 import rclpy
-from rclpy.executors import ExternalShutdownException
+from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 from rclpy.node import Node
 from std_msgs.msg import Bool
 
@@ -38,8 +38,11 @@ class StopNode(Node):
 def main(args: list[str] | None = None) -> None:
     """Run until Ctrl-C."""
     rclpy.init(args=args)
+    executor = SingleThreadedExecutor()
+    executor.add_node(StopNode())
     try:
-        rclpy.spin(StopNode())
+        while rclpy.ok():
+            executor.spin_once(timeout_sec=1.0)  # rclpy misses a signal now and then that comes just before it waits
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     finally:
