@@ -41,7 +41,8 @@ from coedge_ros.spec.schedule import MANAGER_NAME
 
 SERVED = 64  # answers whose usage nobody has looked at yet
 STOPPED = "the model is changed or unloaded"  # and the workers were not done in time
-SLOW = 4  # times its usual latency makes a frame's workers suspect
+SLOW = 4  # times its usual latency, and a frame is issued again
+LATE = 2  # times its usual latency makes a frame's workers suspect: who is silent as well is gone
 
 
 class FrameServer:
@@ -253,7 +254,7 @@ class FrameServer:
         return min(max(least_s, SLOW * self._typical_s) * 2 ** (frame.attempts - 1), ABANDON * least_s)
 
     def _look_for_suspects(self) -> None:
-        limit_s = max(self.values["suspect_after_s"], SLOW * self._typical_s)
+        limit_s = max(self.values["suspect_after_s"], LATE * self._typical_s)
         late = self.coordinator.overdue(limit_s)
         if late or self.waited_for:
             self.waited_for = frozenset(name for key in late for name in self.coordinator.missing_workers(key))
