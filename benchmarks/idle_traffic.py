@@ -20,7 +20,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from coedge_ros.cli.namespaces import Hosts, profile_without_shared_memory, subnet_discovery, why_no_namespaces
+from coedge_ros.cli.namespaces import Hosts, subnet_discovery, why_no_namespaces
+from coedge_ros.nodes.composition import share_folder
 
 VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 HOSTS = {"partition_manager": "lead", "worker_1": "robot1", "worker_2": "robot2"}
@@ -113,8 +114,7 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="coedge_") as name, subnet_discovery():
         folder = Path(name)
-        profile = folder / "profile.xml"
-        profile.write_text(profile_without_shared_memory("wired"), encoding="utf-8")
+        profile = share_folder() / "config" / "fastdds_wired_worker.xml"  # namespaces share /dev/shm, hosts do not
         os.environ.update(dict.fromkeys(VARIABLES, str(profile)))  # read when the first node is made
         os.environ.setdefault("ROS_DOMAIN_ID", "77")
         found = measure(folder)

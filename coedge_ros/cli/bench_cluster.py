@@ -30,12 +30,11 @@ def equal_workers(workers: int, threads: int) -> dict[str, Any]:
 
 def own_domain() -> None:
     """A domain for this run alone, on this host only, with the package's Fast DDS profile."""
-    from coedge_ros.nodes.composition import dds_environment
+    from coedge_ros.nodes.composition import local_environment
     from coedge_ros.nodes.domains import free_domain
 
     os.environ["ROS_DOMAIN_ID"] = str(free_domain())
-    os.environ.update(dds_environment())
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.update(local_environment())
 
 
 def measured_cluster(

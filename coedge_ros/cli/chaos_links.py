@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from coedge_ros.cli.bench_report import percentiles
 from coedge_ros.cli.chaos_plans import differs_from_command, share_of
 from coedge_ros.cli.chaos_scenarios import Found, Hands
 from coedge_ros.cli.chaos_setting import Setting
-from coedge_ros.cli.namespaces import Hosts, profile_without_shared_memory, subnet_discovery, why_no_namespaces
+from coedge_ros.cli.namespaces import Hosts, subnet_discovery, why_no_namespaces
 from coedge_ros.nodes.composition import share_folder
 from coedge_ros.nodes.processes import ProcessGroup
 
@@ -40,6 +39,10 @@ def why_no_loss() -> str:
     return why_no_namespaces("nft")
 
 
+def _profile(name: str) -> str:
+    return str(share_folder() / "config" / f"fastdds_{name}.xml")
+
+
 @contextmanager
 def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
     """Each worker on a host of its own, manager and camera on the first."""
@@ -52,12 +55,10 @@ def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
     values["manager"] = {"host": names[0]}
     host_of = {worker["name"]: worker["host"] for worker in values["workers"]}
     with (
-        tempfile.TemporaryDirectory(prefix="coedge_chaos_") as folder,
         subnet_discovery(),
         Hosts(tuple(names)) as hosts,
     ):
-        profile = Path(folder) / "profile.xml"
-        profile.write_text(profile_without_shared_memory(network), encoding="utf-8")
+        profile = _profile(f"{network}_worker")  # namespaces share /dev/shm, hosts do not
 
         class Spread(ProcessGroup):
             def _command(self, spec) -> list[str]:
@@ -68,8 +69,8 @@ def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
 
         class OverHosts(BenchCluster):  # the manager shares memory with the camera, workers with nobody
             def make_group(self, logs: Path) -> ProcessGroup:
-                shipped = share_folder() / "config" / f"fastdds_{network}.xml"
-                return Spread(None if network == "wireless" else dict.fromkeys(VARIABLES, str(shipped)), logs)
+                variables = None if network == "wireless" else dict.fromkeys(VARIABLES, _profile(network))
+                return Spread(variables, logs)
 
         for name in names:
             hosts.limit(name, FAST_MBIT)
@@ -88,12 +89,9 @@ def slow_boards_on_hosts(setting: Setting) -> Iterator[Hands]:
 @contextmanager
 def wireless_boards(setting: Setting) -> Iterator[Hands]:
     """The same with the profile for links that lose packets."""
-    with tempfile.TemporaryDirectory(prefix="coedge_chaos_") as folder:
-        profile = Path(folder) / "profile.xml"
-        profile.write_text(profile_without_shared_memory("wireless"), encoding="utf-8")
-        os.environ.update(dict.fromkeys(VARIABLES, str(profile)))  # of the camera in this process too
-        with _hosts(setting, "wireless", 0.08) as hands:
-            yield hands
+    os.environ.update(dict.fromkeys(VARIABLES, _profile("wireless_worker")))  # of the camera in this process too
+    with _hosts(setting, "wireless", 0.08) as hands:
+        yield hands
 
 
 def slow_link(hands: Hands) -> Found:

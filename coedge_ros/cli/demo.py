@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment
+from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, local_environment
 from coedge_ros.nodes.domains import free_domain
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
@@ -34,8 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Run the cluster, collect, print; the last line is one JSON object."""
     os.environ["ROS_DOMAIN_ID"] = str(free_domain() if args.domain is None else args.domain)
-    os.environ.update(dds_environment())
-    os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    os.environ.update(local_environment())
     remove_stale_segments()
     options = ClusterOptions(
         cluster=args.cluster, model=args.model, weights=args.weights,

@@ -112,18 +112,6 @@ def _set_namespace(descriptor: int) -> None:
         raise OSError(ctypes.get_errno(), "setns")
 
 
-def profile_without_shared_memory(network: str) -> str:
-    """A Fast DDS profile of the package that uses UDP alone: namespaces share /dev/shm, hosts do not."""
-    from coedge_ros.nodes.composition import share_folder
-
-    text = (share_folder() / "config" / f"fastdds_{network}.xml").read_text(encoding="utf-8")
-    text = text.replace(
-        "<transport_id>coedge_shm</transport_id>\n          <transport_id>coedge_udp", "<transport_id>coedge_udp"
-    )
-    assert text.count("coedge_shm") == 1, "the transport is defined and not used"
-    return text
-
-
 @contextmanager
 def variable(name: str, value: str) -> Iterator[None]:
     """An environment variable of this process and its children, for a while."""

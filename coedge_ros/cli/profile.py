@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Measure, print, and write the cluster file."""
     from coedge_ros.cli.planning_inputs import load_cluster_or_default
-    from coedge_ros.nodes.composition import dds_environment
+    from coedge_ros.nodes.composition import local_environment
     from coedge_ros.nodes.domains import free_domain
     from coedge_ros.profiling.stage_times import measure_stage_overhead
 
@@ -54,8 +54,7 @@ def run(args: argparse.Namespace) -> int:
     link, stage_s = None, measure_stage_overhead()
     if not args.no_link:
         os.environ.setdefault("ROS_DOMAIN_ID", str(free_domain()))
-        os.environ.setdefault("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
-        os.environ.update(dds_environment())
+        os.environ.update(local_environment())
         from coedge_ros.nodes.link_probe import probe_within_host
 
         link = probe_within_host(stage_s=stage_on_a_share_s(list(by_name.values())))

@@ -21,7 +21,7 @@ from coedge_ros.msg import InferenceResult, ManagerStatus
 from coedge_ros.msg import PartitionPlan as PlanMessage
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.collector import Listening
-from coedge_ros.nodes.composition import ClusterOptions, cluster_processes
+from coedge_ros.nodes.composition import ClusterOptions, cluster_processes, local_environment
 from coedge_ros.nodes.domains import free_domain
 from coedge_ros.nodes.image_codec import encode_image
 from coedge_ros.nodes.messages import plan_from_message
@@ -79,10 +79,7 @@ def answer_over_dds(
     """
     options = _options(folder, model, model_arguments, weights, size, rows, cuts, codec)
     domain = free_domain()
-    environment = {
-        "ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1",
-        "ROS_AUTOMATIC_DISCOVERY_RANGE": os.environ.get("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST"),
-    }  # fmt: skip
+    environment = {"ROS_DOMAIN_ID": str(domain), "OMP_NUM_THREADS": "1", **local_environment()}
     remove_stale_segments()
     try:
         with ProcessGroup(environment, output=folder / "logs") as group:

@@ -30,6 +30,8 @@ class ProcessSpec:
     ----------
     enclave : str
         SROS2 enclave that it runs in, such as `/coedge/worker_1`; empty for ROS's own choice.
+    environment : dict of str to str
+        Variables that are its own.
     """
 
     executable: str
@@ -38,6 +40,7 @@ class ProcessSpec:
     parameters: dict[str, Any] = field(default_factory=dict)
     remappings: tuple[tuple[str, str], ...] = ()
     enclave: str = ""
+    environment: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ def cluster_processes(options: ClusterOptions) -> list[ProcessSpec]:
     images = () if "image_topics" in read else remapped
     found = []
     if options.with_workers:
-        found += [_worker(w, cluster.manager_host, options, model) for w in _workers_on(cluster, options.host)]
+        found += [_worker(w, cluster, options, model) for w in _workers_on(cluster, options.host)]
     if options.with_manager:
         parameters = {**model, "cluster": options.cluster, **read, **options.manager}
         found.append(ProcessSpec("partition_manager", "partition_manager", options.namespace, parameters, images))
@@ -137,13 +140,13 @@ def _in_world(spec: ProcessSpec, options: ClusterOptions) -> ProcessSpec:
     return replace(spec, enclave=enclave, parameters={**spec.parameters, **more})
 
 
-def _worker(worker: WorkerSpec, manager_host: str, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:
+def _worker(worker: WorkerSpec, cluster: ClusterSpec, options: ClusterOptions, model: dict[str, Any]) -> ProcessSpec:
     check_worker_name(worker.name)
     parameters = {
         **model,
         "worker_name": worker.name,
         "host_name": worker.host,
-        "manager_host": manager_host,
+        "manager_host": cluster.manager_host,
         "threads": worker.threads,
         "device": worker.device,
         "idle_w": worker.power.idle_w,
@@ -151,7 +154,8 @@ def _worker(worker: WorkerSpec, manager_host: str, options: ClusterOptions, mode
         "transmit_w": worker.power.transmit_w,
         **options.worker,
     }
-    return ProcessSpec("worker", worker.name, options.namespace, parameters)
+    variables = dds_environment(f"{cluster.network}_worker")
+    return ProcessSpec("worker", worker.name, options.namespace, parameters, environment=variables)
 
 
 def _workers_on(cluster: ClusterSpec, host: str) -> list[WorkerSpec]:
@@ -177,13 +181,25 @@ def share_folder() -> Path:
     return Path(__file__).resolve().parents[2]  # a checkout that is not installed
 
 
-def dds_environment(network: str = "wired") -> dict[str, str]:
-    """Environment variables that make Fast DDS use a profile of the package, unless the user has chosen one."""
+def dds_environment(profile: str = "wired") -> dict[str, str]:
+    """Environment variables that make Fast DDS use a profile of the package, unless the user has chosen one.
+
+    Parameters
+    ----------
+    profile : str
+        The cluster's network; followed by `_worker` for processes that need not share memory with a camera.
+    """
     names = (
         "FASTDDS_DEFAULT_PROFILES_FILE",
         "FASTRTPS_DEFAULT_PROFILES_FILE",
     )  # Kilted reads the first, Jazzy the second
     if any(name in os.environ for name in names):
         return {}
-    profile = str(share_folder() / "config" / f"fastdds_{network}.xml")
-    return {names[0] if os.environ.get("ROS_DISTRO", "kilted") != "jazzy" else names[1]: profile}
+    path = str(share_folder() / "config" / f"fastdds_{profile}.xml")
+    return {names[0] if os.environ.get("ROS_DISTRO", "kilted") != "jazzy" else names[1]: path}
+
+
+def local_environment() -> dict[str, str]:
+    """The same for a cluster that nobody on another machine finds, unless the user has chosen who does."""
+    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    return {discovery: os.environ.get(discovery, "SYSTEM_DEFAULT"), **dds_environment("local")}

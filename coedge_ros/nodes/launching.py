@@ -118,6 +118,7 @@ def actions_of(options: ClusterOptions, context) -> list:
             parameters=[_as_parameters(spec.parameters)],
             remappings=list(spec.remappings),
             arguments=["--ros-args", "--log-level", level, *(["--enclave", spec.enclave] if spec.enclave else [])],
+            additional_env=spec.environment,
             output="screen",
         )
         for spec in cluster_processes(options)

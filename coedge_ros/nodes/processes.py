@@ -53,8 +53,8 @@ class ProcessGroup:
                 log = open(self.log_of(spec.name), "ab" if spec.name in self.children else "wb")  # noqa: SIM115
             try:
                 self.children[spec.name] = subprocess.Popen(
-                    self._command(spec), env=self.environment, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                    start_new_session=True, preexec_fn=self._die_with_parent,
+                    self._command(spec), env=self.environment | spec.environment, start_new_session=True,
+                    stdin=subprocess.DEVNULL, stdout=log, stderr=log, preexec_fn=self._die_with_parent,
                 )  # fmt: skip
             finally:
                 if log is not None:

@@ -8,7 +8,14 @@ from xml.etree import ElementTree
 import pytest
 
 from coedge_ros.errors import UserError
-from coedge_ros.nodes.composition import ClusterOptions, cluster_of, cluster_processes, dds_environment, share_folder
+from coedge_ros.nodes.composition import (
+    ClusterOptions,
+    cluster_of,
+    cluster_processes,
+    dds_environment,
+    local_environment,
+    share_folder,
+)
 from coedge_ros.nodes.security_policy import cluster_access
 from coedge_ros.spec.cluster_file import NETWORKS
 
@@ -155,18 +162,59 @@ def test_the_dds_profile_is_the_packages_own_unless_the_user_has_chosen_one(monk
     assert dds_environment() == {}
 
 
+def test_a_cluster_for_this_machine_alone_keeps_to_it_unless_the_user_has_chosen(monkeypatch):
+    discovery = "ROS_AUTOMATIC_DISCOVERY_RANGE"
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISTRO", discovery):
+        monkeypatch.delenv(name, raising=False)
+    found = local_environment()
+    profile = share_folder() / "config" / "fastdds_local.xml"
+    assert found == {discovery: "SYSTEM_DEFAULT", "FASTDDS_DEFAULT_PROFILES_FILE": str(profile)}
+    addresses = ElementTree.parse(profile).getroot().iterfind(".//{*}interfaceWhiteList/{*}address")
+    assert [address.text for address in addresses] == ["127.0.0.1"]
+    monkeypatch.setenv(discovery, "SUBNET")
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    assert local_environment() == {discovery: "SUBNET"}
+
+
 @pytest.mark.parametrize("network", NETWORKS)
-def test_every_network_that_a_cluster_file_may_name_has_a_profile(network, monkeypatch):
+def test_workers_share_no_memory_with_others_and_have_the_same_profile_otherwise(network, monkeypatch, tmp_path):
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE", "ROS_DISTRO"):
+        monkeypatch.delenv(name, raising=False)
+    path = tmp_path / "cluster.yaml"
+    path.write_text(f"{FILE}network: {network}\n")
+    environments = {spec.name: spec.environment for spec in cluster_processes(ClusterOptions(cluster=str(path)))}
+    worker = share_folder() / "config" / f"fastdds_{network}_worker.xml"
+    assert environments["front"] == {"FASTDDS_DEFAULT_PROFILES_FILE": str(worker)} == environments["rear"]
+    assert not environments["partition_manager"]
+    root = ElementTree.parse(worker.with_name(f"fastdds_{network}.xml")).getroot()
+    defined, used = root.find(".//{*}transport_descriptors"), root.find(".//{*}userTransports")
+    defined.remove(next(child for child in defined if child.findtext("{*}transport_id") == "coedge_shm"))
+    used.remove(next(child for child in used if child.text == "coedge_shm"))
+    rest, own = (
+        ElementTree.canonicalize(ElementTree.tostring(r), strip_text=True)
+        for r in (root, ElementTree.parse(worker).getroot())
+    )
+    assert rest == own
+    monkeypatch.setenv("FASTDDS_DEFAULT_PROFILES_FILE", "/mine.xml")
+    assert not any(spec.environment for spec in cluster_processes(ClusterOptions(cluster=str(path))))
+
+
+@pytest.mark.parametrize("kind", ["", "_worker"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_every_network_that_a_cluster_file_may_name_has_a_profile(network, kind, monkeypatch):
     for name in [name for name in os.environ if name.endswith("_DEFAULT_PROFILES_FILE")]:
         monkeypatch.delenv(name)
-    (path,) = dds_environment(network).values()
+    (path,) = dds_environment(f"{network}{kind}").values()
     profiles = ElementTree.parse(path).getroot()
     sizes = {
         transport.findtext("{*}type"): int(transport.findtext("{*}maxMessageSize"))
         for transport in profiles.iterfind(".//{*}transport_descriptor")
     }
-    segment = int(profiles.findtext(".//{*}segment_size"))
-    assert segment >= sizes["SHM"] >= 524288 + 1024, "a chunk must fit, or shared memory is silently off"
+    if kind:
+        assert list(sizes) == ["UDPv4"]
+    else:
+        segment = int(profiles.findtext(".//{*}segment_size"))
+        assert segment >= sizes["SHM"] >= 524288 + 1024, "a chunk must fit, or shared memory is silently off"
     assert (sizes["UDPv4"] <= 1472) == (network == "wireless")  # one packet of Ethernet or not
     assert profiles.findtext(".//{*}heartbeat_period/{*}nanosec") == "10000000"
     assert profiles.findtext(".//{*}leaseAnnouncement/{*}nanosec") == "500000000"

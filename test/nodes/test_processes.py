@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -137,7 +138,9 @@ def test_nodes_get_name_namespace_remappings_and_parameters(tmp_path):
     assert "ros__parameters:" in said and "threads: 2" in said and "text: 'yes'" in said  # a text stays a text
 
 
-def test_the_environment_has_the_dds_profile_and_what_the_user_adds(tmp_path):
+def test_the_environment_has_the_dds_profile_and_what_the_user_adds(tmp_path, monkeypatch):
+    for name in ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE"):
+        monkeypatch.delenv(name, raising=False)
     code = (
         "import os; print({k: v for k, v in os.environ.items() if 'PROFILES' in k or k in ('MINE', 'PYTHONSAFEPATH')})"
     )
@@ -147,3 +150,13 @@ def test_the_environment_has_the_dds_profile_and_what_the_user_adds(tmp_path):
         said = group.log_of("w").read_text()
     assert "'MINE': '7'" in said and "'PYTHONSAFEPATH': '1'" in said and "fastdds_wired.xml" in said
     assert "MINE" not in os.environ
+
+
+def test_what_is_a_processes_own_goes_before_what_all_have(tmp_path):
+    code = "import os; print(os.environ['MINE'])"
+    own, plain = specs("own", "plain")
+    with Group({"own": code, "plain": code}, output=tmp_path, environment={"MINE": "all"}) as group:
+        group.start([replace(own, environment={"MINE": "own"}), plain])
+        wait_until(group.ended, "they end")
+        wait_until(lambda: all(group.log_of(n).read_text() for n in ("own", "plain")), "they have said it")
+        assert group.log_of("own").read_text() == "own\n" and group.log_of("plain").read_text() == "all\n"

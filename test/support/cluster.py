@@ -19,14 +19,13 @@ from std_msgs.msg import Header
 from coedge_ros.msg import InferenceResult, ManagerStatus, PartitionPlan, WorkerStatus
 from coedge_ros.nodes import qos, topics
 from coedge_ros.nodes.collector import Listening, Record
-from coedge_ros.nodes.composition import ClusterOptions, ProcessSpec, cluster_processes, dds_environment
+from coedge_ros.nodes.composition import ClusterOptions, ProcessSpec, cluster_processes, local_environment
 from coedge_ros.nodes.domains import free_domain
 from coedge_ros.nodes.image_codec import encode_image
 from coedge_ros.nodes.processes import ProcessGroup
 from coedge_ros.nodes.shared_memory import remove_stale_segments
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
-os.environ.update(dds_environment())
+os.environ.update(local_environment())
 
 NAMESPACE = "coedge"
 START_LIMIT_S = 100.0  # seconds when nothing else runs; a busy machine imports torch slowly
