@@ -9,6 +9,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -42,6 +43,7 @@ from coedge_ros.spec.schedule import MANAGER_NAME
 SERVED = 64  # answers whose usage nobody has looked at yet
 STOPPED = "the model is changed or unloaded"  # and the workers were not done in time
 SLOW = 4  # times its usual latency, and a frame is issued again
+LOOK_S = 0.03  # between two looks whether suspects have been silent for too long
 LATE = 2  # times its usual latency makes a frame's workers suspect: who is silent as well is gone
 
 
@@ -86,6 +88,8 @@ class FrameServer:
             maxlen=SERVED
         )  # for the control side, which takes them out
         self.waited_for: frozenset[str] = frozenset()  # workers that an overdue frame waits for; read by any thread
+        self.look_at_suspects: Callable[[], None] = lambda: None  # called every now and then while there are some
+        self._looked_s = -math.inf
 
     # -- commands of the control side ---------------------------------------------------------------------------------
 
@@ -258,6 +262,9 @@ class FrameServer:
         late = self.coordinator.overdue(limit_s)
         if late or self.waited_for:
             self.waited_for = frozenset(name for key in late for name in self.coordinator.missing_workers(key))
+            if late and time.perf_counter() - self._looked_s > LOOK_S:
+                self._looked_s = time.perf_counter()
+                self.look_at_suspects()
 
     def _answer_alone(self, frame: Frame) -> None:
         if frame.key is not None:

@@ -80,6 +80,7 @@ class PartitionManager(ManagedNode):
             event_callbacks=qos.subscription_events(self, topics.WORKER_STATUS),
         )  # fmt: skip
         self._timer = steady_timer(self, SUPERVISE_S, self.supervise, group)
+        self.server.look_at_suspects = self.create_guard_condition(self.supervise, group).trigger
         self.loader = Loader(self._fail)
         offer_switch(self, self.values, lambda asked: self.loader.submit(self._load_next, asked))
         self.create_service(SetBool, ENABLE, self._enable)
