@@ -45,7 +45,7 @@ def _profile(name: str) -> str:
 
 @contextmanager
 def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
-    """Each worker on a host of its own, manager and camera on the first."""
+    """Each worker on a host of its own, manager and camera on the first; this process is the camera."""
     values = equal_workers(setting.workers, 1)
     names = [f"host{i}" for i in range(setting.workers + 1)]
     values["hosts"] = [{"name": name} for name in names]
@@ -67,10 +67,9 @@ def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
                     return command
                 return hosts.on(host_of[spec.name], ["env", *(f"{v}={profile}" for v in VARIABLES), *command])
 
-        class OverHosts(BenchCluster):  # the manager shares memory with the camera, workers with nobody
+        class OverHosts(BenchCluster):
             def make_group(self, logs: Path) -> ProcessGroup:
-                variables = None if network == "wireless" else dict.fromkeys(VARIABLES, _profile(network))
-                return Spread(variables, logs)
+                return Spread(None, logs)
 
         for name in names:
             hosts.limit(name, FAST_MBIT)
@@ -82,6 +81,7 @@ def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
 @contextmanager
 def slow_boards_on_hosts(setting: Setting) -> Iterator[Hands]:
     """Boards so slow that splitting pays over links of 100 Mbit/s."""
+    os.environ.update(dict.fromkeys(VARIABLES, _profile("wired")))  # of camera and manager, which share memory
     with _hosts(setting, "wired", 0.08) as hands:
         yield hands
 
@@ -89,7 +89,7 @@ def slow_boards_on_hosts(setting: Setting) -> Iterator[Hands]:
 @contextmanager
 def wireless_boards(setting: Setting) -> Iterator[Hands]:
     """The same with the profile for links that lose packets."""
-    os.environ.update(dict.fromkeys(VARIABLES, _profile("wireless_worker")))  # of the camera in this process too
+    os.environ.update(dict.fromkeys(VARIABLES, _profile("wireless_worker")))  # of camera and manager
     with _hosts(setting, "wireless", 0.08) as hands:
         yield hands
 

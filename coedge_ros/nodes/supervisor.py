@@ -238,7 +238,7 @@ class Supervisor:
 
     def _without(self, gone: list[str], latest: IssuedPlan, usable: list[Member], now_s: float) -> Action | None:
         if usable:
-            # with the estimates of that plan, because for its losses plans were solved beforehand
+            # with the estimates of that plan, because for its losses there are plans beforehand
             return self._plan(usable, f"without {', '.join(gone)}", latest.estimates, is_urgent=True)
         if len(gone) < len(latest.workers):  # some live, and will be connected in a moment
             self._unusable_since_s = self._unusable_since_s or now_s
