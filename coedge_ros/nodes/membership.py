@@ -17,6 +17,7 @@ LOADING_S = (
     5.0  # a worker that loads may be silent for so long: nothing waits for it, and loading holds up its statuses
 )
 FORGET = 0.99  # of that, per status
+APART_S = 0.2  # of two suspects one is dead and the other waits for it, mostly: between two losses by suspicion
 
 
 @dataclass(slots=True)
@@ -97,6 +98,8 @@ class Membership:
         self._replaced: dict[str, deque[int]] = {}  # instances that another process of the same name has followed
         self._barred: dict[str, tuple[int, str]] = {}
         self._late_s: dict[str, float] = {}  # how late statuses came lately
+        self._lost: dict[str, tuple[int, float]] = {}  # instance of who is gone, and when it was last heard
+        self._suspected_s = -math.inf  # when the last one was lost by suspicion
 
     def heard(self, member: Member) -> Heard:
         """Take a status."""
@@ -107,6 +110,10 @@ class Membership:
             return Heard.TOO_MANY
         self.members[member.name] = member
         if known is None:
+            instance, heard_s = self._lost.pop(member.name, (None, 0.0))
+            silent_s = member.heard_s - heard_s
+            if instance == member.instance and silent_s < self.lost_after_s:  # suspected in vain; longer is an outage
+                self._late_s[member.name] = max(0.0, silent_s - self.suspect_after_s)
             return Heard.JOINED
         if known.instance == member.instance:
             if not (known.ready and member.ready and known.prepared):  # without a plan nothing waits for it
@@ -120,11 +127,20 @@ class Membership:
     def lose_silent(self, now_s: float, waited_for: Collection[str] = ()) -> list[str]:
         """Remove and return workers that have been silent for too long.
 
-        For those that an overdue frame waits for it takes less: silence alone is a busy processor's too.
+        For those that an overdue frame waits for it takes less: silence alone is a busy processor's too. Of several of
+        them the one that has been silent for longest goes first, and the next only when that was not enough.
         """
-        gone = [m.name for m in self.members.values() if now_s - m.heard_s > self._limit_s(m.name, waited_for)]
+        silent_s = {m.name: now_s - m.heard_s for m in self.members.values()}
+        gone = [name for name, s in silent_s.items() if s > self._limit_s(name, ())]
+        suspects = [n for n in waited_for if n in silent_s and silent_s[n] > self._limit_s(n, waited_for)]
+        if not gone and suspects and now_s - self._suspected_s > APART_S:
+            self._suspected_s = now_s
+            gone = [max(suspects, key=silent_s.__getitem__)]
         for name in gone:
-            del self.members[name]
+            lost = self.members.pop(name)
+            self._lost[name] = lost.instance, lost.heard_s
+            while len(self._lost) > MAX_MEMBERS:
+                del self._lost[next(iter(self._lost))]
             self._replaced.pop(name, None)
             self._barred.pop(name, None)
             while len(self._late_s) > MAX_MEMBERS:  # kept for its return: its host is as busy as it was

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from coedge_ros.nodes.membership import MAX_MEMBERS, Heard, Member, Membership
+from coedge_ros.nodes.membership import APART_S, MAX_MEMBERS, Heard, Member, Membership
 
 DIGEST, SIZE = "d" * 64, (97, 131)
 ALL = frozenset({"manager", "a", "b", "c"})
@@ -84,6 +84,27 @@ def test_silence_is_told_sooner_of_a_worker_that_an_overdue_frame_waits_for():
     assert found.lose_silent(10.25, {"a"}) == []
     assert found.lose_silent(10.35, {"a"}) == ["a"]
     assert found.lose_silent(10.4) == [] and found.lose_silent(11.6) == ["b"]
+
+
+def test_of_two_suspects_the_one_that_is_silent_for_longer_goes_first_and_the_other_may_have_waited_for_it():
+    found = Membership(("a", "b"), lost_after_s=1.5, suspect_after_s=0.3)
+    found.heard(member("a", heard_s=10.1))
+    found.heard(member("b", heard_s=10.0))
+    assert found.lose_silent(10.45, {"a", "b"}) == ["b"]
+    assert found.lose_silent(10.45 + 0.9 * APART_S, {"a"}) == []
+    assert found.lose_silent(10.45 + 1.1 * APART_S, {"a"}) == ["a"]
+
+
+def test_who_was_suspected_in_vain_has_longer_the_next_time_and_who_was_away_has_not():
+    found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
+    found.heard(member("a", heard_s=10.0))
+    assert found.lose_silent(10.35, {"a"}) == ["a"]
+    assert found.heard(member("a", heard_s=10.5)) is Heard.JOINED  # the same process
+    assert found.lose_silent(10.5 + 0.85, {"a"}) == [] and found.lose_silent(10.5 + 0.95, {"a"}) == ["a"]
+    assert found.heard(member("a", heard_s=20.0)) is Heard.JOINED
+    assert found.lose_silent(20.0 + 0.95, {"a"}) == ["a"]  # as late as the last time, no later
+    assert found.heard(member("a", heard_s=21.1, instance=2)) is Heard.JOINED
+    assert found._late_s["a"] == pytest.approx(0.2)
 
 
 def test_another_instance_is_a_restart_and_no_longer_the_worker_of_the_plan():
