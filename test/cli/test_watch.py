@@ -15,13 +15,15 @@ import pytest
 
 from coedge_ros.cli.main import main
 from coedge_ros.cli.stopping import stop_on_signal
+from coedge_ros.nodes.composition import local_environment
 from coedge_ros.nodes.domains import free_domain
 
 
 @pytest.fixture(autouse=True)
 def _own_domain(monkeypatch):
     monkeypatch.setenv("ROS_DOMAIN_ID", str(free_domain()))
-    monkeypatch.setenv("ROS_AUTOMATIC_DISCOVERY_RANGE", "LOCALHOST")
+    for name, value in local_environment().items():
+        monkeypatch.setenv(name, value)
 
 
 def test_watch_of_nobody_says_so_and_is_no_success(capsys):

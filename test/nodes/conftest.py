@@ -12,7 +12,9 @@ import rclpy
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 
-os.environ["ROS_AUTOMATIC_DISCOVERY_RANGE"] = "LOCALHOST"
+from coedge_ros.nodes.composition import local_environment
+
+os.environ.update(local_environment())
 _NUMBERS = itertools.count(os.getpid() * 7)
 
 
