@@ -28,11 +28,13 @@ class Up:
         self.domain = free_domain()
         path = os.pathsep.join(filter(None, [str(TEST_FOLDER), os.environ.get("PYTHONPATH")]))
         self.log = folder / "up.txt"
+        chosen = {name: value for name, value in os.environ.items() if not name.endswith("_DEFAULT_PROFILES_FILE")}
+        own = {"ROS_DOMAIN_ID": str(self.domain), "ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}
         command = [sys.executable, "-c", "import sys; from coedge_ros.cli.main import main; sys.exit(main())", "up"]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 [*command, *arguments],
-                env=os.environ | {"ROS_DOMAIN_ID": str(self.domain), "PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
+                env=chosen | own | {"PYTHONPATH": path, "PYTHONSAFEPATH": "1"},
                 stdout=log, stderr=log, start_new_session=True,
             )  # fmt: skip
         self.seen: dict[int, psutil.Process] = {}

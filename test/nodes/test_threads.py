@@ -148,9 +148,11 @@ sys.exit(run_with_data_loop(Broken, is_renewable="--renewable" in sys.argv))
 
 
 def node(*arguments: str) -> subprocess.Popen:
+    shared_memory = {"ROS_AUTOMATIC_DISCOVERY_RANGE": "LOCALHOST"}  # which has it, whatever the profile says
     return subprocess.Popen(
         [sys.executable, "-P", "-c", NODE, *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ | {"ROS_DOMAIN_ID": "99"},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        env=os.environ | {"ROS_DOMAIN_ID": "99"} | shared_memory,
     )  # fmt: skip
 
 
