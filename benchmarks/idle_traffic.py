@@ -21,9 +21,8 @@ from rich.console import Console
 from rich.table import Table
 
 from coedge_ros.cli.namespaces import Hosts, subnet_discovery, why_no_namespaces
-from coedge_ros.nodes.composition import share_folder
+from coedge_ros.nodes.composition import PROFILE_VARIABLES, dds_profile
 
-VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 HOSTS = {"partition_manager": "lead", "worker_1": "robot1", "worker_2": "robot2"}
 WATCH = "watch"
 MEASURE_S, SETTLE_S, START_S = 10.0, 5.0, 90.0
@@ -114,8 +113,8 @@ def main() -> int:
         return 2
     with tempfile.TemporaryDirectory(prefix="coedge_") as name, subnet_discovery():
         folder = Path(name)
-        profile = share_folder() / "config" / "fastdds_wired_worker.xml"  # namespaces share /dev/shm, hosts do not
-        os.environ.update(dict.fromkeys(VARIABLES, str(profile)))  # read when the first node is made
+        profile = str(dds_profile("wired_worker"))  # namespaces share /dev/shm, hosts do not
+        os.environ.update(dict.fromkeys(PROFILE_VARIABLES, profile))  # read when the first node is made
         os.environ.setdefault("ROS_DOMAIN_ID", "77")
         found = measure(folder)
     table = Table("node", "active, no images [kB/s]", "inactive [kB/s]")

@@ -28,7 +28,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from coedge_ros.nodes.composition import share_folder
+from coedge_ros.nodes.composition import dds_profile
 
 A, B = "coedge_a", "coedge_b"
 RATE_BYTES_S = 12.5e6
@@ -90,7 +90,7 @@ class TwoHosts:
 
 def profile_text(network: str, heartbeat_ms: int = 10, shared_memory: bool = False) -> str:
     """A profile of the package with another heartbeat, and without shared memory: the namespaces share /dev/shm."""
-    text = (share_folder() / "config" / f"fastdds_{network}.xml").read_text(encoding="utf-8")
+    text = dds_profile(network).read_text(encoding="utf-8")
     if not shared_memory:
         text = text.replace(
             "<transport_id>coedge_shm</transport_id>\n          <transport_id>coedge_udp", "<transport_id>coedge_udp"

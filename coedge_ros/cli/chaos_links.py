@@ -15,10 +15,9 @@ from coedge_ros.cli.chaos_plans import differs_from_command, share_of
 from coedge_ros.cli.chaos_scenarios import Found, Hands
 from coedge_ros.cli.chaos_setting import Setting
 from coedge_ros.cli.namespaces import Hosts, subnet_discovery, why_no_namespaces
-from coedge_ros.nodes.composition import share_folder
+from coedge_ros.nodes.composition import PROFILE_VARIABLES, dds_profile
 from coedge_ros.nodes.processes import ProcessGroup
 
-VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 FAST_MBIT, SLOW_MBIT = 100.0, 10.0
 LOSS_PERCENT = 5
 STEADY_S, LOSS_S, SETTLE_S = 5.0, 20.0, 2.0
@@ -39,10 +38,6 @@ def why_no_loss() -> str:
     return why_no_namespaces("nft")
 
 
-def _profile(name: str) -> str:
-    return str(share_folder() / "config" / f"fastdds_{name}.xml")
-
-
 @contextmanager
 def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
     """Each worker on a host of its own, manager and camera on the first; this process is the camera."""
@@ -58,14 +53,14 @@ def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
         subnet_discovery(),
         Hosts(tuple(names)) as hosts,
     ):
-        profile = _profile(f"{network}_worker")  # namespaces share /dev/shm, hosts do not
+        profile = dds_profile(f"{network}_worker")  # namespaces share /dev/shm, hosts do not
 
         class Spread(ProcessGroup):
             def _command(self, spec) -> list[str]:
                 command = super()._command(spec)
                 if spec.name not in host_of:
                     return command
-                return hosts.on(host_of[spec.name], ["env", *(f"{v}={profile}" for v in VARIABLES), *command])
+                return hosts.on(host_of[spec.name], ["env", *(f"{v}={profile}" for v in PROFILE_VARIABLES), *command])
 
         class OverHosts(BenchCluster):
             def make_group(self, logs: Path) -> ProcessGroup:
@@ -81,7 +76,8 @@ def _hosts(setting: Setting, network: str, slowness: float) -> Iterator[Hands]:
 @contextmanager
 def slow_boards_on_hosts(setting: Setting) -> Iterator[Hands]:
     """Boards so slow that splitting pays over links of 100 Mbit/s."""
-    os.environ.update(dict.fromkeys(VARIABLES, _profile("wired")))  # of camera and manager, which share memory
+    # of camera and manager, which share memory
+    os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(dds_profile("wired"))))
     with _hosts(setting, "wired", 0.08) as hands:
         yield hands
 
@@ -89,7 +85,7 @@ def slow_boards_on_hosts(setting: Setting) -> Iterator[Hands]:
 @contextmanager
 def wireless_boards(setting: Setting) -> Iterator[Hands]:
     """The same with the profile for links that lose packets."""
-    os.environ.update(dict.fromkeys(VARIABLES, _profile("wireless_worker")))  # of camera and manager
+    os.environ.update(dict.fromkeys(PROFILE_VARIABLES, str(dds_profile("wireless_worker"))))  # of camera and manager
     with _hosts(setting, "wireless", 0.08) as hands:
         yield hands
 

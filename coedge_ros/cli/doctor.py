@@ -73,6 +73,7 @@ def run(args: argparse.Namespace) -> int:
 
 def host_findings(path: Path, host: str, config: Path) -> tuple[list[Finding], ClusterSpec | None]:
     """All checks of this host; also the cluster, where its file can be read."""
+    from coedge_ros.nodes.composition import dds_environment
     from coedge_ros.nodes.shared_memory import FOLDER, stale_segments
 
     proc, distro = Path("/proc"), _distro()
@@ -81,6 +82,7 @@ def host_findings(path: Path, host: str, config: Path) -> tuple[list[Finding], C
     network = cluster.network if cluster else "wired"
     profile_finding, profile = doctor_host.check_profile(os.environ, config, network, distro)
     workers = [w for w in cluster.workers if host in ("", w.host)] if cluster else []
+    sharing = _BESIDE if dds_environment() else len(workers) + _BESIDE  # a profile of the user's is the workers' too
     findings = [
         *doctor_host.check_versions(
             sys.version_info[:2], _version("torch"), distro, platform.machine(), find_spec("rclpy") is not None
@@ -91,7 +93,7 @@ def host_findings(path: Path, host: str, config: Path) -> tuple[list[Finding], C
         profile_finding,
         doctor_host.check_discovery(os.environ, hosts),
         *doctor_system.check_socket_buffers(proc, profile),
-        doctor_system.check_shared_memory(_size(FOLDER), len(workers) + _BESIDE, profile),
+        doctor_system.check_shared_memory(_size(FOLDER), sharing, profile),
         doctor_system.check_stale(stale_segments()),
         *doctor_system.check_interfaces(
             Path("/sys"), hosts, network, cluster.default_link.bytes_per_s if cluster else 0.0

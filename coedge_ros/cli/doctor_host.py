@@ -7,12 +7,12 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 from coedge_ros.errors import UserError
+from coedge_ros.nodes.composition import PROFILE_VARIABLES
 from coedge_ros.spec.cluster import ClusterSpec
 from coedge_ros.spec.cluster_file import load_cluster
 from coedge_ros.spec.finding import Finding, fail, ok, warn
 
 HIGHEST_DOMAIN = 232  # 7400 + 250 x domain must be a port
-PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 RANGES = ("SUBNET", "LOCALHOST", "OFF", "SYSTEM_DEFAULT")
 TESTED_DISTROS = ("jazzy", "kilted")
 TOO_OLD_DISTROS = ("foxy", "galactic", "humble")  # their rclpy has no callbacks after parameters were set
@@ -113,7 +113,7 @@ def check_profile(
             name, f"{path} is not one of the package's: large messages may be slow (the default shared-memory segment "
             "is 512 KiB) and a lost last message may wait for seconds", cure,
         ), path  # fmt: skip
-    if ours[0].name != own.name:
+    if ours[0].name not in (own.name, f"{own.stem}_worker.xml"):  # the second for a worker that is started by hand
         return warn(name, f"{ours[0].name}, but the cluster file says network: {network}", cure), path
     return ok(name, str(path)), path
 

@@ -19,6 +19,7 @@ from coedge_ros.spec.cluster import ClusterSpec, WorkerSpec
 from coedge_ros.spec.cluster_file import load_cluster
 
 PACKAGE = "coedge_ros"
+PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")  # of Kilted, and of Jazzy
 MANAGED = ("partition_manager", "worker")  # executables of managed nodes
 
 
@@ -181,6 +182,11 @@ def share_folder() -> Path:
     return Path(__file__).resolve().parents[2]  # a checkout that is not installed
 
 
+def dds_profile(name: str) -> Path:
+    """File of one of the package's Fast DDS profiles."""
+    return share_folder() / "config" / f"fastdds_{name}.xml"
+
+
 def dds_environment(profile: str = "wired") -> dict[str, str]:
     """Environment variables that make Fast DDS use a profile of the package, unless the user has chosen one.
 
@@ -189,14 +195,10 @@ def dds_environment(profile: str = "wired") -> dict[str, str]:
     profile : str
         The cluster's network; followed by `_worker` for processes that need not share memory with a camera.
     """
-    names = (
-        "FASTDDS_DEFAULT_PROFILES_FILE",
-        "FASTRTPS_DEFAULT_PROFILES_FILE",
-    )  # Kilted reads the first, Jazzy the second
-    if any(name in os.environ for name in names):
+    if any(name in os.environ for name in PROFILE_VARIABLES):
         return {}
-    path = str(share_folder() / "config" / f"fastdds_{profile}.xml")
-    return {names[0] if os.environ.get("ROS_DISTRO", "kilted") != "jazzy" else names[1]: path}
+    newer, older = PROFILE_VARIABLES
+    return {newer if os.environ.get("ROS_DISTRO", "kilted") != "jazzy" else older: str(dds_profile(profile))}
 
 
 def local_environment() -> dict[str, str]:

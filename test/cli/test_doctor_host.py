@@ -52,6 +52,8 @@ def test_a_profile_is_checked_for_being_there_readable_ours_and_the_networks(tmp
     assert level({}) == "ok"
     assert level({NEW: str(WIRED)}) == "ok" and level({OLD: str(WIRED)}, distro="jazzy") == "ok"
     assert level({NEW: str(WIRED)}, network="wireless") == "warn"
+    worker = str(CONFIG / "fastdds_wired_worker.xml")
+    assert level({NEW: worker}) == "ok" and level({NEW: worker}, network="wireless") == "warn"
     assert level({NEW: str(WIRED), OLD: str(WIRELESS)}) == "warn"
     assert level({NEW: str(foreign)}) == "warn"
     assert level({NEW: str(broken)}) == "fail"
