@@ -111,9 +111,9 @@ class Cameras:
 
     def close(self, inlet: Inlet) -> None:
         """Unsubscribe."""
-        for subscription in self._subscriptions:
+        subscriptions, self._subscriptions = self._subscriptions, ()
+        for subscription in subscriptions:
             inlet.unsubscribe(subscription)
-        self._subscriptions = ()
 
     def take(self, inlet: Inlet) -> tuple[str, AnyImage] | None:
         """Next image and its camera: the first that has one after the one whose turn it was.
@@ -144,10 +144,16 @@ class Cameras:
             )
 
     def silent(self, node: Node) -> dict[str, str]:
-        """Topics from which nothing can arrive although a camera publishes, each with what to change."""
+        """Topics from which nothing can arrive although a camera publishes, each with what to change.
+
+        Called by any thread, also while `close` ends the subscriptions.
+        """
         found = {}
         for topic, subscription in zip(self.topics, self._subscriptions, strict=False):
-            if subscription.get_publisher_count() > 0:
+            try:
+                if subscription.get_publisher_count() > 0:
+                    continue
+            except RuntimeError:  # rclpy's InvalidHandle: ended since
                 continue
             other = raw_topic(topic) if is_compressed(topic) else compressed_topic(topic)
             if node.count_publishers(topic) > 0:

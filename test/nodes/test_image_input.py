@@ -1,5 +1,7 @@
 """Several cameras, raw and compressed, over DDS: each in its turn, and what is said when nothing can arrive."""
 
+import threading
+
 import numpy as np
 import pytest
 from rclpy.node import Node
@@ -97,6 +99,29 @@ def test_a_camera_that_sends_the_other_way_is_named_with_what_to_change(ros, tra
     ros.spin_until(lambda: bool(reader.cameras.silent(reader.node)))
     ((silent, text),) = reader.cameras.silent(reader.node).items()
     assert silent == reader.cameras.topics[0] and said in text and f"but /{topic} is there" in text
+
+
+def test_cameras_may_be_closed_while_another_thread_asks_which_are_silent(ros):
+    """The manager's status does, while its data thread deactivates it."""
+    reader = Reader(ros, image_topics=("front", "rear", "left", "right"))
+    is_over, asked = threading.Event(), []
+
+    def ask() -> None:
+        try:
+            while not is_over.is_set():
+                asked.append(reader.cameras.silent(reader.node))
+        except Exception as error:
+            asked.append(error)
+
+    asker = threading.Thread(target=ask)
+    asker.start()
+    for _ in range(50):
+        reader.cameras.close(reader.inlet)
+        assert not reader.cameras.is_open
+        reader.cameras.open(reader.inlet)
+    is_over.set()
+    asker.join(10)
+    assert len(asked) > 50 and not [a for a in asked if a]
 
 
 @pytest.mark.parametrize("name", ["front camera", "a//b", "1st"])
