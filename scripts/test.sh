@@ -11,7 +11,10 @@ export COEDGE_TORCHVISION=$state/torchvision
 
 # Tests that only compute share two processors. Clusters have time limits and tests of their own for busy machines, so
 # they have the machine for themselves. COEDGE_JUNIT_DIR: folder for reports.
-computing=(test/equivalence test/execution test/graph test/planning test/rows test/spec test/test_api.py)
+computing=(
+  test/equivalence test/execution test/graph test/planning test/rows test/spec test/test_api.py
+  test/drawing test/docs test/packaging test/scripts test/cli/test_compare.py
+)
 report() { [[ -z ${COEDGE_JUNIT_DIR:-} ]] || echo "--junitxml=$COEDGE_JUNIT_DIR/$1.xml"; }
 status=0
 "$venv/bin/python" -m pytest $(report computing) --numprocesses 2 --dist loadfile "${computing[@]}" || status=$?
