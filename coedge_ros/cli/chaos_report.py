@@ -50,6 +50,7 @@ def summarise(rows: list[Row]) -> dict:
     figures = {key: value for r in rows for key, value in r.figures.items()}
     if "stage_hit" in figures:
         figures["stages_hit"] = dict(Counter(r.figures["stage_hit"] for r in rows if "stage_hit" in r.figures))
+        figures["in_flight_ms"] = max(r.figures.get("in_flight_ms", 0.0) for r in rows)
     return {"repetitions": len(rows), **total, **worst, **figures, "holds": not problems, "problems": problems,
             "each": [asdict(r) for r in rows] if len(rows) > 1 else []}  # fmt: skip
 

@@ -60,6 +60,11 @@ class Account:
         found = self.answered_s
         return [found[n] - at for n, at in self.sent_s.items() if n in found and since_s <= at <= until_s]
 
+    def in_flight_s(self, at_s: float, now_s: float) -> float:
+        """Longest time from a frame that was under way at `at_s` to its answer, or until `now_s` without one."""
+        under_way = {n: sent for n, sent in self.sent_s.items() if sent <= at_s < self.answered_s.get(n, math.inf)}
+        return max((self.answered_s.get(n, now_s) - sent for n, sent in under_way.items()), default=0.0)
+
     def worst_latency_s(self, since_s: float = 0.0) -> float:
         """Longest time from a frame to its first answer, of frames sent after `since_s`; 0 when there are none."""
         return max(self.latencies_s(since_s), default=0.0)

@@ -72,6 +72,11 @@ class FrameCoordinator:
         Fragments in and out; the participant is `manager`.
     report_grace_s : float
         How long an answer waits for reports that are still under way.
+
+    Attributes
+    ----------
+    heard_s : dict of str to float
+        When the last good fragment of each worker was taken, by `clock`: who sends rows lives.
     """
 
     def __init__(
@@ -84,6 +89,7 @@ class FrameCoordinator:
         self.channel, self.clock, self.report_grace_s = channel, clock, report_grace_s
         self.inbox = Inbox(MANAGER_NAME, max_frames, is_manager=True)
         self.pending: dict[FrameKey, _Pending] = {}
+        self.heard_s: dict[str, float] = {}
 
     def start(self, key: FrameKey, schedule: Schedule, frame: np.ndarray, patience_s: float = math.inf) -> None:
         """Scatter a frame `(H, W, 3)` uint8 of the model's size to the workers of a schedule.
@@ -109,8 +115,8 @@ class FrameCoordinator:
     def take(self, timeout_s: float) -> bool:
         """Take one fragment, waiting for at most `timeout_s`."""
         fragment = self.channel.receive(timeout_s)
-        if fragment is not None:
-            self.inbox.accept(fragment)
+        if fragment is not None and self.inbox.accept(fragment):
+            self.heard_s[fragment.source] = self.clock()  # a name of a plan, so there are not many
         return fragment is not None
 
     def finished(self) -> list[Answer]:

@@ -45,6 +45,7 @@ STOPPED = "the model is changed or unloaded"  # and the workers were not done in
 SLOW = 4  # times its usual latency, and a frame is issued again
 LOOK_S = 0.03  # between two looks whether suspects have been silent for too long
 LATE = 2  # times its usual latency makes a frame's workers suspect: who is silent as well is gone
+HARDLY_LATE = 1.5  # times as long must be silent of whom a frame waits that is later than usual, but not `LATE`
 
 
 class FrameServer:
@@ -87,7 +88,8 @@ class FrameServer:
         self.served: deque[tuple[IssuedPlan, Answer]] = deque(
             maxlen=SERVED
         )  # for the control side, which takes them out
-        self.waited_for: frozenset[str] = frozenset()  # workers that an overdue frame waits for; read by any thread
+        # Workers that a late frame waits for, and how many times the least silence makes them gone; read by any thread.
+        self.waited_for: dict[str, float] = {}
         self.look_at_suspects: Callable[[], None] = lambda: None  # called every now and then while there are some
         self._looked_s = -math.inf
 
@@ -161,6 +163,11 @@ class FrameServer:
         if self._lets_in and not self.cameras.is_open:
             self.cameras.open(self.channel.inlet)
             self.log.info(f"reads {', '.join(self.cameras.topics)}")
+
+    def silences(self) -> dict[str, float]:
+        """Seconds since the last fragment of each worker. Called by any thread."""
+        now_s = self.coordinator.clock()
+        return {name: now_s - heard_s for name, heard_s in dict(self.coordinator.heard_s).items()}
 
     # -- data loop ----------------------------------------------------------------------------------------------------
 
@@ -258,13 +265,16 @@ class FrameServer:
         return min(max(least_s, SLOW * self._typical_s) * 2 ** (frame.attempts - 1), ABANDON * least_s)
 
     def _look_for_suspects(self) -> None:
-        limit_s = max(self.values["suspect_after_s"], LATE * self._typical_s)
-        late = self.coordinator.overdue(limit_s)
-        if late or self.waited_for:
-            self.waited_for = frozenset(name for key in late for name in self.coordinator.missing_workers(key))
-            if late and time.perf_counter() - self._looked_s > LOOK_S:
-                self._looked_s = time.perf_counter()
-                self.look_at_suspects()
+        least_s, now_s = self.values["suspect_after_s"], self.coordinator.clock()
+        waited_for: dict[str, float] = {}
+        for key in self.coordinator.overdue(max(least_s, self._typical_s)):
+            is_late = now_s - self.coordinator.pending[key].started_s > max(least_s, LATE * self._typical_s)
+            for name in self.coordinator.missing_workers(key):
+                waited_for[name] = min(1.0 if is_late else HARDLY_LATE, waited_for.get(name, HARDLY_LATE))
+        self.waited_for = waited_for
+        if waited_for and time.perf_counter() - self._looked_s > LOOK_S:
+            self._looked_s = time.perf_counter()
+            self.look_at_suspects()
 
     def _answer_alone(self, frame: Frame) -> None:
         if frame.key is not None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from types import MappingProxyType
 
 from coedge_ros.spec.schedule import MANAGER_NAME
 
@@ -16,7 +17,8 @@ MOST_PATIENCE_S = 3.0
 LOADING_S = (
     5.0  # a worker that loads may be silent for so long: nothing waits for it, and loading holds up its statuses
 )
-FORGET = 0.99  # of that, per status
+FORGET = 0.99  # of that, per sign of life
+_NOBODY: Mapping[str, float] = MappingProxyType({})
 APART_S = 0.2  # of two suspects one is dead and the other waits for it, mostly: between two losses by suspicion
 
 
@@ -27,7 +29,7 @@ class Member:
     Attributes
     ----------
     heard_s : float
-        When its last status came, monotonic seconds.
+        When its last sign of life came, monotonic seconds.
     ready : bool
         Whether it has its model loaded and can work.
     size : tuple of int
@@ -118,20 +120,33 @@ class Membership:
         if known.instance == member.instance:
             if not (known.ready and member.ready and known.prepared):  # without a plan nothing waits for it
                 return Heard.KNOWN
-            late_s = member.heard_s - known.heard_s - self.suspect_after_s
-            self._late_s[member.name] = max(late_s, FORGET * self._late_s.get(member.name, 0.0))
+            self._learn(member.name, member.heard_s - known.heard_s)
             return Heard.KNOWN
         self._replaced.setdefault(known.name, deque(maxlen=8)).append(known.instance)
         return Heard.RESTARTED
 
-    def lose_silent(self, now_s: float, waited_for: Collection[str] = ()) -> list[str]:
+    def lives(self, name: str, heard_s: float) -> None:
+        """Take another sign of life than a status: rows or a report of a frame came at `heard_s`, monotonic seconds.
+
+        A worker that computes sends them from another thread than its statuses, mostly more often.
+        """
+        member = self.members.get(name)
+        if member is not None and heard_s > member.heard_s:
+            self._learn(name, heard_s - member.heard_s)
+            member.heard_s = heard_s
+
+    def _learn(self, name: str, silent_s: float) -> None:
+        self._late_s[name] = max(silent_s - self.suspect_after_s, FORGET * self._late_s.get(name, 0.0))
+
+    def lose_silent(self, now_s: float, waited_for: Mapping[str, float] = _NOBODY) -> list[str]:
         """Remove and return workers that have been silent for too long.
 
-        For those that an overdue frame waits for it takes less: silence alone is a busy processor's too. Of several of
-        them the one that has been silent for longest goes first, and the next only when that was not enough.
+        For those that a late frame waits for it takes less, `waited_for` times `suspect_after_s`: silence alone is a
+        busy processor's too. Of several of them the one that has been silent for longest goes first, and the next only
+        when that was not enough.
         """
         silent_s = {m.name: now_s - m.heard_s for m in self.members.values()}
-        gone = [name for name, s in silent_s.items() if s > self._limit_s(name, ())]
+        gone = [name for name, s in silent_s.items() if s > self._limit_s(name, _NOBODY)]
         suspects = [n for n in waited_for if n in silent_s and silent_s[n] > self._limit_s(n, waited_for)]
         if not gone and suspects and now_s - self._suspected_s > APART_S:
             self._suspected_s = now_s
@@ -147,12 +162,14 @@ class Membership:
                 del self._late_s[next(iter(self._late_s))]
         return gone
 
-    def _limit_s(self, name: str, waited_for: Collection[str]) -> float:
+    def _limit_s(self, name: str, waited_for: Mapping[str, float]) -> float:
         if name in self.busy:
             return max(self.lost_after_s, LOADING_S)
         if not self.members[name].ready and name not in waited_for:
             return max(self.lost_after_s, LOADING_S)
-        limit_s = self.suspect_after_s if name in waited_for else self.lost_after_s
+        limit_s = self.lost_after_s
+        if name in waited_for:
+            limit_s = min(waited_for[name] * self.suspect_after_s, limit_s)
         return limit_s + min(PATIENCE * self._late_s.get(name, 0.0), MOST_PATIENCE_S)
 
     def excuse(self, seconds: float) -> None:

@@ -197,7 +197,9 @@ class PartitionManager(ManagedNode):
         self._timer.reset()
         if late_s > SUPERVISE_S:  # statuses may wait to be read
             self.membership.excuse(late_s)
-        for name in self.membership.lose_silent(now_s, () if late_s > SUPERVISE_S else self.server.waited_for):
+        for name, silent_s in self.server.silences().items():
+            self.membership.lives(name, now_s - silent_s)
+        for name in self.membership.lose_silent(now_s, {} if late_s > SUPERVISE_S else self.server.waited_for):
             self.get_logger().warning(f"worker {name} is silent: it is gone")
         if self.model is not None and self.is_active:
             self._act(now_s)

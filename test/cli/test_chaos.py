@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from coedge_ros.cli.chaos_traffic import Traffic
+from coedge_ros.cli.chaos_traffic import Account, Traffic
 from coedge_ros.cli.main import main
 
 SIZE = (8, 8)
@@ -65,6 +65,14 @@ def test_lost_doubled_wrong_and_strange_answers_are_counted(traffic):
     assert account.largest == (pytest.approx(0.001, rel=1e-3), 2.0)
     traffic.reset()
     assert (traffic.account.unanswered, traffic.account.duplicated) == (0, 0)
+
+
+def test_the_frame_in_flight_is_what_was_under_way_at_that_moment_answered_or_not():
+    account = Account(sent_s={1: 10.0, 2: 10.2, 3: 10.5, 4: 10.6}, answered_s={1: 10.3, 2: 11.0, 4: 13.0})
+    assert account.in_flight_s(10.1, 12.0) == pytest.approx(0.3)
+    assert account.in_flight_s(10.4, 12.0) == pytest.approx(0.8)
+    assert account.in_flight_s(10.55, 12.0) == pytest.approx(1.5)  # the third is still on its way
+    assert account.in_flight_s(9.0, 12.0) == 0.0
 
 
 def test_an_unknown_scenario_is_refused_with_those_that_there_are(capsys):

@@ -90,6 +90,21 @@ def test_an_overdue_frame_names_those_of_whom_nothing_came():
     assert bench.coordinator.missing_workers(key) == list(NAMES)  # the first waits for the second
 
 
+def test_who_sends_something_good_for_a_frame_is_heard():
+    bench = Bench()
+    bench.start(0)
+    assert bench.coordinator.heard_s == {}
+    bench.now_s = 3.0
+    bench.run()
+    assert bench.answers() and bench.coordinator.heard_s == dict.fromkeys(NAMES, 3.0)
+    bench.coordinator.forget(bench.start(1))
+    bench.now_s = 4.0
+    bench.run()
+    assert bench.answers() == [] and bench.coordinator.heard_s == dict.fromkeys(
+        NAMES, 3.0
+    )  # what is refused proves nothing
+
+
 def test_what_comes_of_a_frame_that_was_given_up_is_stale():
     bench = Bench()
     key = bench.start(0)

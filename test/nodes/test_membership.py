@@ -81,30 +81,53 @@ def test_silence_is_told_sooner_of_a_worker_that_an_overdue_frame_waits_for():
     found = Membership(("a", "b"), lost_after_s=1.5, suspect_after_s=0.3)
     for name in "ab":
         found.heard(member(name, heard_s=10.0))
-    assert found.lose_silent(10.25, {"a"}) == []
-    assert found.lose_silent(10.35, {"a"}) == ["a"]
+    assert found.lose_silent(10.25, {"a": 1}) == []
+    assert found.lose_silent(10.35, {"a": 1}) == ["a"]
     assert found.lose_silent(10.4) == [] and found.lose_silent(11.6) == ["b"]
+
+
+def test_the_less_late_the_frame_the_longer_must_be_the_silence_and_never_longer_than_of_anybody():
+    found = Membership(("a", "b"), lost_after_s=1.5, suspect_after_s=0.3)
+    for name in "ab":
+        found.heard(member(name, heard_s=10.0))
+    assert found.lose_silent(10.4, {"a": 1.5, "b": 9.0}) == []
+    assert found.lose_silent(10.5, {"a": 1.5, "b": 9.0}) == ["a"]
+    assert found.lose_silent(11.4, {"b": 9.0}) == [] and found.lose_silent(11.6, {"b": 9.0}) == ["b"]
 
 
 def test_of_two_suspects_the_one_that_is_silent_for_longer_goes_first_and_the_other_may_have_waited_for_it():
     found = Membership(("a", "b"), lost_after_s=1.5, suspect_after_s=0.3)
     found.heard(member("a", heard_s=10.1))
     found.heard(member("b", heard_s=10.0))
-    assert found.lose_silent(10.45, {"a", "b"}) == ["b"]
-    assert found.lose_silent(10.45 + 0.9 * APART_S, {"a"}) == []
-    assert found.lose_silent(10.45 + 1.1 * APART_S, {"a"}) == ["a"]
+    assert found.lose_silent(10.45, {"a": 1, "b": 1}) == ["b"]
+    assert found.lose_silent(10.45 + 0.9 * APART_S, {"a": 1}) == []
+    assert found.lose_silent(10.45 + 1.1 * APART_S, {"a": 1}) == ["a"]
 
 
 def test_who_was_suspected_in_vain_has_longer_the_next_time_and_who_was_away_has_not():
     found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
     found.heard(member("a", heard_s=10.0))
-    assert found.lose_silent(10.35, {"a"}) == ["a"]
+    assert found.lose_silent(10.35, {"a": 1}) == ["a"]
     assert found.heard(member("a", heard_s=10.5)) is Heard.JOINED  # the same process
-    assert found.lose_silent(10.5 + 0.85, {"a"}) == [] and found.lose_silent(10.5 + 0.95, {"a"}) == ["a"]
+    assert found.lose_silent(10.5 + 0.85, {"a": 1}) == [] and found.lose_silent(10.5 + 0.95, {"a": 1}) == ["a"]
     assert found.heard(member("a", heard_s=20.0)) is Heard.JOINED
-    assert found.lose_silent(20.0 + 0.95, {"a"}) == ["a"]  # as late as the last time, no later
+    assert found.lose_silent(20.0 + 0.95, {"a": 1}) == ["a"]  # as late as the last time, no later
     assert found.heard(member("a", heard_s=21.1, instance=2)) is Heard.JOINED
     assert found._late_s["a"] == pytest.approx(0.2)
+
+
+def test_rows_and_reports_are_signs_of_life_too():
+    found = Membership(("a",), lost_after_s=1.5, suspect_after_s=0.3)
+    found.heard(member("a", heard_s=10.0))
+    found.lives("a", 10.4)
+    found.lives("a", 10.2)  # an older one takes nothing back
+    found.lives("stranger", 10.4)
+    assert list(found.members) == ["a"]
+    assert found.lose_silent(10.65, {"a": 1}) == []
+    assert found.lose_silent(10.4 + 0.3 + 3 * 0.1 + 0.01, {"a": 1}) == ["a"]  # 0.1 s late once: it has longer
+    assert found.heard(member("a", heard_s=30.0, instance=2)) is Heard.JOINED
+    found.lives("a", 10.9)  # of the process before
+    assert found.members["a"].heard_s == 30.0
 
 
 def test_another_instance_is_a_restart_and_no_longer_the_worker_of_the_plan():
@@ -140,7 +163,7 @@ def test_a_flood_of_names_is_bounded():
 
 
 def silent_for(found: Membership, seconds: float, *waited_for: str) -> list[str]:
-    return found.lose_silent(found.members["a"].heard_s + seconds, waited_for)
+    return found.lose_silent(found.members["a"].heard_s + seconds, dict.fromkeys(waited_for, 1))
 
 
 def test_a_worker_whose_statuses_came_late_lately_has_longer_until_they_come_in_time_again():
@@ -186,8 +209,8 @@ def test_a_worker_that_loads_may_be_silent_for_longer_and_is_not_taken_for_a_lat
 def test_a_worker_that_loads_another_model_as_it_was_asked_to_may_be_silent_for_longer():
     found = membership(member("a"), member("b"))
     found.busy = frozenset({"a"})
-    assert found.lose_silent(4.0, waited_for={"a", "b"}) == ["b"]
-    assert found.lose_silent(6.0, waited_for={"a"}) == ["a"]
+    assert found.lose_silent(4.0, waited_for={"a": 1, "b": 1}) == ["b"]
+    assert found.lose_silent(6.0, waited_for={"a": 1}) == ["a"]
 
 
 def test_what_came_late_before_there_was_a_plan_is_not_remembered():
