@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from statistics import median
 from typing import Any
@@ -95,6 +96,7 @@ class Adaptation:
 
     def compare(self, solver: Solver, plan: IssuedPlan, members: list[Member], now_s: float) -> MakePlan | None:
         """The order to plan again, when another plan is better by the margin. Called by a thread with time to spare."""
+        began_s = time.monotonic()
         try:
             now = self.estimates
             found = solver.compare(plan.schedule.plan, members, now)
@@ -107,6 +109,7 @@ class Adaptation:
             what += ["the plan was made at once"] * plan.is_quick
             return MakePlan(tuple(members), f"{'; '.join(what)}; {found}; before: {plan.schedule.plan}", now)
         finally:
+            self.decision.looked(time.monotonic() - began_s)
             self._compares = False
 
     def add_to(self, message: ManagerStatus, plan: IssuedPlan | None) -> None:

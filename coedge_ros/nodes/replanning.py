@@ -9,6 +9,9 @@ from coedge_ros.spec.cluster import ClusterSpec
 
 LOOK_S = 1.0  # between two looks: each takes some tenths of a second of a processor
 MOST_LOOK_S = 8.0  # where looks find nothing, each pause is twice the one before
+# Between two looks, in lengths of the last one: on a slow machine each takes a second of a processor that workers there
+# could use. The first where figures have changed by `PLAIN`.
+REST_PLAIN, REST = 3.0, 6.0
 HOLD_S = 1.5  # between two plans for speed's sake
 CALM_S = 10.0  # two plans within this time make the next one wait twice as long
 MOST_HOLD_S = 60.0
@@ -37,6 +40,7 @@ class Replanning:
     _looked_gain: float = 0.0
     _looked_s: float = float("-inf")
     _look_s: float = LOOK_S
+    _took_s: float = 0.0  # the last look
     _replanned_s: float = float("-inf")
     _hold_s: float = HOLD_S
     _is_cut: bool = False  # at the last look
@@ -84,15 +88,26 @@ class Replanning:
             self._differs_since_s = now_s
         plain = found[0].ratio >= PLAIN
         has_lasted = now_s - self._differs_since_s >= (after_s / 2 if plain else after_s)
-        if not has_lasted or now_s - self._looked_s < (LOOK_S if most >= PLAIN else self._look_s):
+        is_cut = any(change.is_link and change.ratio >= CUT for change in found)
+        pause_s = LOOK_S if is_cut else self._pause_s(most >= PLAIN)
+        if not has_lasted or now_s - self._looked_s < pause_s:
             return False
-        self._is_cut = any(change.is_link and change.ratio >= CUT for change in found)
+        self._is_cut = is_cut
         if self._rests(now_s):
             rest_s = LOOK_S if self._is_cut else max(HOLD_S, URGENT_HOLD * self._hold_s)
             if not plain or now_s - self._replanned_s < rest_s:
                 return False
         self._looked_s = now_s
         return True
+
+    def _pause_s(self, is_plain: bool) -> float:
+        """From the beginning of the last look to the next."""
+        least_s, rest = (LOOK_S, REST_PLAIN) if is_plain else (self._look_s, REST)
+        return max(least_s, (1 + rest) * self._took_s)
+
+    def looked(self, took_s: float) -> None:
+        """A look is over."""
+        self._took_s = took_s
 
     def least_gain(self, now_s: float, margin: float) -> float:
         """What another plan must save now: more than the margin while it rests, unless a link was cut."""

@@ -9,6 +9,8 @@ from coedge_ros.nodes.replanning import (
     MOST_HOLD_S,
     MOST_LOOK_S,
     QUICK_S,
+    REST,
+    REST_PLAIN,
     URGENT_GAIN,
     Replanning,
 )
@@ -168,3 +170,22 @@ def test_a_plan_that_was_made_at_once_is_looked_at_once_also_when_nothing_has_ch
     assert not bench.due_after(60.0, PLANNED)
     bench.epoch += 1
     assert bench.due_after(QUICK_S + 0.2, PLANNED)
+
+
+def test_long_looks_are_further_apart_but_not_after_a_link_was_cut(bench):
+    took_s = 0.8
+    assert bench.due_after(1.5, SLOW)
+    bench.replanning.looked(took_s)
+    bench.replanning.found_little(SLOW, 0.1)
+    began_s, cut = bench.now_s, Estimates({"a": 0.1}, {("here", "there"): Link(0.001, 1e5)})
+    plainly = Estimates({"a": 0.2})
+    while not bench.due_after(0.1, plainly):
+        pass
+    assert REST_PLAIN * took_s < bench.now_s - began_s < (2 + REST_PLAIN) * took_s
+    bench.replanning.found_little(plainly, 0.1)
+    began_s = bench.now_s
+    while not bench.due_after(0.1, Estimates({"a": 0.3})):
+        pass
+    assert REST * took_s < bench.now_s - began_s < (2 + REST) * took_s
+    bench.replanning.found_little(Estimates({"a": 0.3}), 0.1)
+    assert bench.due_after(LOOK_S + 0.1, cut)
