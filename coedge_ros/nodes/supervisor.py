@@ -66,7 +66,10 @@ class IssuedPlan:
 
 @dataclass(frozen=True, slots=True)
 class MakePlan:
-    """Solve for these workers with these estimates of speeds and links; where frames wait for it, it is urgent."""
+    """Solve for these workers with these estimates of speeds and links.
+
+    It is urgent where frames or a worker that came back wait for it: an earlier plan for the same workers will do then.
+    """
 
     members: tuple[Member, ...]
     reason: str
@@ -128,7 +131,6 @@ class Supervisor:
     _better: tuple[int, MakePlan] | None = None  # an order in place of the plan with that epoch
     _changed_aims: str = ""
     _is_planning: bool = False
-    _recovers: bool = False  # workers come back after all were lost
     _joins_since_s: float | None = None
     _retry_s: float = 0.0
     _unusable_since_s: float | None = None
@@ -192,7 +194,7 @@ class Supervisor:
         if new := [m.name for m in usable if latest.instances.get(m.name) != m.instance]:
             if self._others_are_coming(now_s):
                 return None
-            return self._plan(usable, f"with {', '.join(new)}", is_urgent=self._recovers)
+            return self._plan(usable, f"with {', '.join(new)}", is_urgent=True)  # a plan with them may be known
         if self._changed_aims and self.proposed is None and usable:
             return self._plan(usable, self._changed_aims)
         return self._improve()
@@ -245,7 +247,7 @@ class Supervisor:
             if now_s - self._unusable_since_s < UNUSABLE_LIMIT_S:
                 return None
         self.proposed = self.in_force = None
-        self.is_alone = self._recovers = True
+        self.is_alone = True
         self._unusable_since_s = None
         return GoAlone()
 
@@ -255,7 +257,6 @@ class Supervisor:
             return None
         leaving = self._leaving(self.in_force, plan) if self.in_force else {}
         self.proposed, self.in_force = None, plan
-        self._recovers &= bool(self.missing)
         return SwitchTo(plan, leaving)
 
     def _leaving(self, old: IssuedPlan, new: IssuedPlan) -> dict[str, int]:

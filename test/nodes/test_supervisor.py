@@ -249,12 +249,19 @@ def test_until_all_are_back_after_all_were_lost_plans_are_made_at_once(bench):
         plan = bench.issue(order)
         bench.acknowledge(plan)
         assert isinstance(bench.step(), SwitchTo)
+    assert not bench.supervisor.missing
+
+
+def test_a_worker_that_comes_back_is_planned_for_at_once(bench):
+    bench.running(*NAMES)
     bench.gone("a")
-    assert bench.step(2.0).is_urgent
-    bench.acknowledge(bench.issue(bench.supervisor._plan([bench.workers["b"], bench.workers["c"]], "without a")))
+    order = bench.step(2.0)
+    assert order.reason == "without a" and order.is_urgent
+    bench.acknowledge(bench.issue(order))
     bench.step()
     bench.there("a", instance=2)
-    assert not bench.step().is_urgent
+    order = bench.step()
+    assert order.reason == "with a" and order.is_urgent
 
 
 def test_it_does_not_go_alone_while_a_worker_of_the_plan_lives_that_is_just_not_connected(bench):
