@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -44,6 +45,8 @@ class IncomingTrain:
     def bytes_per_s(self) -> float:
         """The rate at which messages came, 0 when too few came to tell."""
         largest_s = max((gap_s for _, gap_s in self.gaps), default=0.0)
+        if largest_s <= COALESCED_S and len(self.gaps) < MESSAGES - 1:
+            return 0.0  # a quick link, or what came at once; only a whole train can tell
         least_s = largest_s / 4 if largest_s > COALESCED_S else 0.0
         kept = [(size, gap_s) for size, gap_s in self.gaps if gap_s >= least_s]
         seconds = sum(gap_s for _, gap_s in kept)
@@ -89,7 +92,8 @@ class SentTrains:
         hold_s : float
             Between the train's first message and the answer, at the peer [s].
         bytes_per_s : float
-            0 when too little of the train came to tell: then the rate is the last known one.
+            0 when too little of the train came to tell: then the link's is NaN. The last known one again would make
+            one sample count as many.
         """
         sent_s = dict(self._open).get(number)
         if sent_s is None:
@@ -99,4 +103,4 @@ class SentTrains:
         self._open.popleft()
         self._missed = 0
         self._bytes_per_s = bytes_per_s or self._bytes_per_s
-        return Link(max(0.0, (came_s - sent_s - hold_s) / 2), self._bytes_per_s) if self._bytes_per_s else None
+        return Link(max(0.0, (came_s - sent_s - hold_s) / 2), bytes_per_s or math.nan)

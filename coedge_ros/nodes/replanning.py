@@ -20,6 +20,7 @@ QUICK_S = 3.0  # a plan that was made without a search is looked at after so lon
 URGENT_GAIN = 0.35  # what another plan saves after a plain change; it need not wait for all of a long pause
 URGENT_HOLD = 1 / 4  # of the pause
 CUT = 4.0  # a link that changes by such a factor is no noise, however often plans have changed before: no pause at all
+MOST_CUTS = 4  # in a row, with no calm between them: then it is noise after all, as on a link that loses packets
 
 
 @dataclass
@@ -44,6 +45,7 @@ class Replanning:
     _replanned_s: float = float("-inf")
     _hold_s: float = HOLD_S
     _is_cut: bool = False  # at the last look
+    _cuts: int = 0  # plans for them in a row
 
     def is_due(
         self,
@@ -88,7 +90,9 @@ class Replanning:
             self._differs_since_s = now_s
         plain = found[0].ratio >= PLAIN
         has_lasted = now_s - self._differs_since_s >= (after_s / 2 if plain else after_s)
-        is_cut = any(change.is_link and change.ratio >= CUT for change in found)
+        if now_s - self._replanned_s >= CALM_S:
+            self._cuts = 0
+        is_cut = self._cuts < MOST_CUTS and any(change.is_link and change.ratio >= CUT for change in found)
         pause_s = LOOK_S if is_cut else self._pause_s(most >= PLAIN)
         if not has_lasted or now_s - self._looked_s < pause_s:
             return False
@@ -129,4 +133,5 @@ class Replanning:
         """
         flaps = now_s - self._replanned_s < max(CALM_S, 2 * self._hold_s)
         self._hold_s = LOOK_S if self._is_cut else min(2 * self._hold_s, MOST_HOLD_S) if flaps else HOLD_S
+        self._cuts += self._is_cut
         self._replanned_s, self._differs_since_s = now_s, None

@@ -123,9 +123,11 @@ class Tracker:
             self._speed.setdefault(worker, deque(maxlen=SPEED_WINDOW)).append(factor)
 
     def carried(self, source: str, target: str, link: Link) -> None:
-        """A link between two hosts was measured."""
-        if link.alpha_s >= 0 and 0 < link.bytes_per_s < math.inf:
-            self._alpha.setdefault((source, target), deque(maxlen=LINK_WINDOW)).append(-link.alpha_s)
+        """A link between two hosts was measured; its rate is NaN where only its latency was."""
+        if not (link.alpha_s >= 0 and (0 < link.bytes_per_s < math.inf or math.isnan(link.bytes_per_s))):
+            return
+        self._alpha.setdefault((source, target), deque(maxlen=LINK_WINDOW)).append(-link.alpha_s)
+        if not math.isnan(link.bytes_per_s):
             self._rate.setdefault((source, target), deque(maxlen=LINK_WINDOW)).append(link.bytes_per_s)
 
     def forget(self, worker: str) -> None:

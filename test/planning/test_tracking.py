@@ -58,6 +58,7 @@ def test_what_is_no_measurement_is_ignored(expected_s, compute_s):
         found.carried("here", "there", Link(math.nan, 1.0))
         found.carried("here", "there", Link(0.1, 0.0))
         found.carried("here", "there", Link(0.1, math.inf))
+        found.carried("here", "there", Link(0.1, -1.0))
     assert found.estimates == Estimates()
 
 
@@ -69,6 +70,18 @@ def test_a_link_is_as_good_as_its_second_best_probe_because_frames_slow_the_othe
     for _ in range(LINK_WINDOW - 1):
         found.carried("here", "there", Link(0.003, 1e6))
     assert found.estimates.links[("here", "there")].bytes_per_s == 1e6
+
+
+def test_a_probe_that_tells_no_rate_changes_the_latency_only():
+    found, nothing = Tracker(), Link(0.004, math.nan)
+    found.carried("here", "there", Link(0.001, 12e6))
+    for _ in range(5):
+        found.carried("here", "there", nothing)
+    assert not found.estimates.links  # one rate tells nothing, however often it is not told again
+    for rate in (12e6, 11e6):
+        found.carried("here", "there", Link(0.001, rate))
+    found.carried("here", "there", nothing)
+    assert found.estimates.links == {("here", "there"): Link(0.001, 12e6)}
 
 
 def test_a_worker_that_was_restarted_has_no_estimate():
