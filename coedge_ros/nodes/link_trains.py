@@ -24,7 +24,8 @@ class IncomingTrain:
 
     The rate is that of messages that came right behind each other: on a link that loses packets at random the gaps
     would make it look slower than it is, on one whose queue overflows the lost messages faster. Where the receiver's
-    processor is busy, messages wait for it and then come all at once: those tell no rate.
+    processor is busy, messages wait for it and then come all at once; where the sender's is, or frames come between,
+    one comes late. So it is the middle one of three gaps that no card has closed, and the longer one of two.
     """
 
     number: int
@@ -44,14 +45,17 @@ class IncomingTrain:
     @property
     def bytes_per_s(self) -> float:
         """The rate at which messages came, 0 when too few came to tell."""
-        largest_s = max((gap_s for _, gap_s in self.gaps), default=0.0)
-        if largest_s <= COALESCED_S and len(self.gaps) < MESSAGES - 1:
-            return 0.0  # a quick link, or what came at once; only a whole train can tell
-        least_s = largest_s / 4 if largest_s > COALESCED_S else 0.0
-        kept = [(size, gap_s) for size, gap_s in self.gaps if gap_s >= least_s]
-        seconds = sum(gap_s for _, gap_s in kept)
-        rate = sum(size for size, _ in kept) / seconds if seconds > 0 else 0.0
+        seconds = [gap_s for _, gap_s in self.gaps]
+        if max(seconds, default=0.0) <= COALESCED_S:  # a quick link, or what came at once: only a whole train can tell
+            rates = [_rate(sum(size for size, _ in self.gaps), sum(seconds))] if len(seconds) == MESSAGES - 1 else []
+        else:
+            rates = sorted(_rate(*gap) for gap in self.gaps if gap[1] > COALESCED_S)
+        rate = rates[(len(rates) - 1) // 2] if rates else 0.0
         return rate if rate <= MOST_BYTES_PER_S else 0.0
+
+
+def _rate(size_bytes: float, seconds: float) -> float:
+    return size_bytes / seconds if seconds > 0 else math.inf
 
 
 @dataclass(slots=True)

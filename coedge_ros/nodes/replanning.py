@@ -20,7 +20,7 @@ QUICK_S = 3.0  # a plan that was made without a search is looked at after so lon
 URGENT_GAIN = 0.35  # what another plan saves after a plain change; it need not wait for all of a long pause
 URGENT_HOLD = 1 / 4  # of the pause
 CUT = 4.0  # a link that changes by such a factor is no noise, however often plans have changed before: no pause at all
-MOST_CUTS = 4  # in a row, with no calm between them: then it is noise after all, as on a link that loses packets
+MOST_CUTS = 8  # in a row, with no calm between them: then it is noise after all, as on a link that loses packets
 
 
 @dataclass

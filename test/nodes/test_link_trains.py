@@ -41,6 +41,15 @@ def test_messages_that_waited_for_a_busy_receiver_and_came_at_once_tell_nothing(
     assert train.bytes_per_s == pytest.approx(RATE, rel=0.02)
 
 
+@pytest.mark.parametrize("gaps", [(1.0, 1.0, 40.0), (40.0, 1.0, 1.0), (1.0, 40.0, 1.0), (1.0, 0.001, 1.0)])
+def test_one_message_that_was_held_up_or_waited_for_a_busy_receiver_does_not_spoil_a_train(gaps):
+    train, came = IncomingTrain(7, began_s=99.0), 0.0
+    for index, gap in enumerate((0.0, *gaps), start=1):
+        came += gap
+        train.take(index, MESSAGE_BYTES, 100 + came * STEP_S)
+    assert train.bytes_per_s == pytest.approx(RATE, rel=0.01)
+
+
 @pytest.mark.parametrize("gap_s", [0.0, 3e-6, 1.5e-5])
 def test_a_train_that_came_all_at_once_tells_no_rate(gap_s):
     train = IncomingTrain(7, began_s=99.0)

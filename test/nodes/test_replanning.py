@@ -195,14 +195,14 @@ def test_long_looks_are_further_apart_but_not_after_a_link_was_cut(bench):
 def test_links_that_are_cut_again_and_again_are_noise_until_it_was_calm(bench):
     rates, planned, plans = (1e5, 1e6), PLANNED, []
     began_s = bench.now_s
-    for _ in range(600):
+    for _ in range(300):
         now = Estimates({"a": 1.0}, {("here", "there"): Link(0.001, rates[len(plans) % 2])})
         if bench.due_after(0.1, now, planned):
             bench.replan()
             plans.append(bench.now_s - began_s)
             planned = now
     assert plans[MOST_CUTS - 1] < MOST_CUTS * (LOOK_S + 1.0)
-    assert plans[-1] - plans[-2] > 5 * (plans[1] - plans[0])  # pauses that double
+    assert max(b - a for a, b in zip(plans[MOST_CUTS:], plans[MOST_CUTS + 1 :], strict=False)) > HOLD_S  # pauses grow
     assert bench.replanning.least_gain(bench.now_s, margin=0.1) == URGENT_GAIN
     bench.now_s += 2 * MOST_HOLD_S
     cut = Estimates({"a": 1.0}, {("here", "there"): Link(0.001, 1e4)})
