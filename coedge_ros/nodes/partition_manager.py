@@ -321,6 +321,7 @@ class PartitionManager(ManagedNode):
         with contextlib.suppress(Exception):  # the context may be gone already
             self.planning.release()
             self.planning.wait_until_heard()
+        self.planning.close()
         self.server.close()
 
 

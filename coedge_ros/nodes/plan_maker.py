@@ -15,6 +15,7 @@ from coedge_ros.nodes import messages, qos, topics
 from coedge_ros.nodes.loader import Loader
 from coedge_ros.nodes.solving import AIMS, Solver
 from coedge_ros.nodes.supervisor import IssuedPlan, MakePlan
+from coedge_ros.planning.apart import SearchApart
 from coedge_ros.spec.cluster import ClusterSpec
 from coedge_ros.spec.derivation import derive_schedule
 from coedge_ros.spec.graph import ModelGraph
@@ -53,12 +54,13 @@ class PlanMaker:
         self._publisher = node.create_publisher(PlanMessage, topics.PARTITION_PLAN, qos.PLAN)
         self._epoch = 0
         self.standby = Loader(on_error)
+        self._search = SearchApart()
         self.solver: Solver | None = None
         self._aims: tuple = ()
 
     def use(self, graph: ModelGraph) -> None:
         """Plan for this model from now on."""
-        self.solver = Solver(graph, self._cluster, self._values)
+        self.solver = Solver(graph, self._cluster, self._values, self._search)
         self._aims = self.solver.aims()
 
     def make(self, order: MakePlan) -> IssuedPlan:
@@ -116,6 +118,10 @@ class PlanMaker:
     def wait_until_heard(self) -> None:
         """Wait until the workers have what was published, for a short time at most."""
         self._publisher.wait_for_all_acked(Duration(seconds=RELEASE_LIMIT_S))
+
+    def close(self) -> None:
+        """End what searches for plans."""
+        self._search.close()
 
     def _check_depth(self, plan: IssuedPlan) -> None:
         """Too small a depth loses fragments silently, so say it."""

@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
@@ -107,10 +107,18 @@ class Solver:
         Powers, links and hosts of the cluster file. A worker that is not in it counts as one on the manager's host.
     values : dict
         The manager's parameters.
+    search : callable
+        `make_plan`, or what does the same without holding up frames, for what is not urgent.
     """
 
-    def __init__(self, graph: ModelGraph, cluster: ClusterSpec, values: dict[str, Any]):
-        self.graph, self.cluster, self.values = graph, cluster, values
+    def __init__(
+        self,
+        graph: ModelGraph,
+        cluster: ClusterSpec,
+        values: dict[str, Any],
+        search: Callable[[PlanRequest], PlanOutcome] = make_plan,
+    ):
+        self.graph, self.cluster, self.values, self.search = graph, cluster, values, search
         self._lock = threading.Lock()
         self._solved: OrderedDict[tuple, Solved] = OrderedDict()
 
@@ -122,7 +130,12 @@ class Solver:
         """Configured power of a worker; none for one that is not in the file."""
         return self.cluster.worker(worker).power if worker in self.cluster.worker_names else Power()
 
-    def solve(self, members: list[Member], estimates: Estimates = NOTHING) -> Solved:
+    def solve(
+        self,
+        members: list[Member],
+        estimates: Estimates = NOTHING,
+        search: Callable[[PlanRequest], PlanOutcome] = make_plan,
+    ) -> Solved:
         """Plan for the workers that are there; at once when it has been solved before. Called by any thread.
 
         Raises
@@ -133,7 +146,7 @@ class Solver:
         key = self._key(members, estimates)
         solved = self._solved.get(key)
         if solved is None or solved.is_quick:  # not locked: nobody waits for another's plan
-            solved = self._solve(members, estimates)
+            solved = self._solve(members, estimates, search)
         self._remember(key, solved)
         return solved
 
@@ -178,7 +191,7 @@ class Solver:
 
     def compare(self, plan: PartitionPlan, members: list[Member], estimates: Estimates) -> Comparison:
         """A plan for just these workers against the best one for what is estimated now."""
-        best = self.solve(members, estimates)
+        best = self.solve(members, estimates, self.search)
         request = self._request(members, estimates)
         before, after = (request.evaluator.predict(p) for p in (plan, best.plan))
         return Comparison(before.latency_s, before.energy_j, best, _gain(request, before, after))
@@ -206,9 +219,11 @@ class Solver:
             codec=Codec.parse(self.values["codec"]),
         )  # fmt: skip
 
-    def _solve(self, members: list[Member], estimates: Estimates) -> Solved:
+    def _solve(
+        self, members: list[Member], estimates: Estimates, search: Callable[[PlanRequest], PlanOutcome]
+    ) -> Solved:
         request = self._request(members, estimates)
-        return self._solved_of(request, make_plan(request), members, estimates)
+        return self._solved_of(request, search(request), members, estimates)
 
     def _solved_of(
         self,
