@@ -155,12 +155,8 @@ def kill_one(hands: Hands) -> Found:
         problems.append(f"planning took {found.replan_s:.2f} s, limit {REPLAN_LIMIT_S:g} s")
     hands.start(victim)
     problems += hands.rejoin()
-    return Found(
-        found.detect_s,
-        found.replan_s,
-        tuple(problems),
-        figures={"stage_hit": stage, "in_flight_ms": round(in_flight_s * 1e3, 1)},
-    )
+    figures = {"stage_hit": stage, "in_flight_ms": round(in_flight_s * 1e3, 1)}
+    return Found(found.detect_s, found.replan_s, tuple(problems), figures=figures)
 
 
 def hang(hands: Hands) -> Found:

@@ -48,14 +48,11 @@ class SearchApart:
 
     def _ask(self, request: PlanRequest) -> PlanOutcome:
         if self._process is None:
-            command = [sys.executable, "-m", __name__]
+            command = [sys.executable, "-P", "-m", __name__]  # the package that runs here, not one in this folder
             self._process = subprocess.Popen(
-                command,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is for who asks
+            )  # fmt: skip
         graph = request.graph
         known = None if graph is self._graph else graph  # it keeps what it has worked out of a graph
         bare = replace(request, graph=None)  # without what was worked out here
